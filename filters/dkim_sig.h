@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Strict readers of DKIM-Signature fields and key records (RFC 6376, 8301,
+ * 8463).  Only what they accept is shown to the DKIM library.  Pure; scan role.
+ */
+#ifndef PW_FILTERS_DKIM_SIG_H
+#define PW_FILTERS_DKIM_SIG_H
+
+#include "base/pool.h"
+
+#define PW_DKIM_FIELD_MAX 8192u
+#define PW_DKIM_NAMES_MAX 100u
+#define PW_DKIM_KEY_MAX 1000u /* as handed to the library */
+
+enum pw_dkim_alg { PW_DKIM_RSA_SHA256, PW_DKIM_RSA_SHA1, PW_DKIM_ED25519 };
+
+struct pw_dkim_sig {
+	/* Lower-case; "" where the field does not tell. */
+	const char *domain, *selector, *alg_name, *b_start;
+	const char *fault; /* why it cannot be used, or NULL */
+	enum pw_dkim_alg alg;
+	int64_t t, x;    /* seconds; -1: absent */
+	bool has_length; /* l= */
+	bool relaxed;    /* body canonicalization */
+	uint64_t length; /* of l= */
+	bool subdomain;  /* i= lies below d= */
+};
+/*
+ * VALUE is what stands behind the colon of a DKIM-Signature field.  0, or -1
+ * with .fault; domain and selector are given wherever they are readable.
+ */
+int pw_dkim_sig_parse(struct pw_bytes value, struct pw_pool *pool,
+    struct pw_dkim_sig *out);
+
+/* Octets of BODY (CRLF line ends) in canonical form, RFC 6376 section 3.4:
+ * what l= must reach for the whole body to be signed. */
+uint64_t pw_dkim_body_len(struct pw_bytes body, bool relaxed);
+
+struct pw_dkim_key {
+	const char *record; /* written anew, at most PW_DKIM_KEY_MAX octets */
+	const char *fault;
+	bool testing;       /* t=y */
+};
+/* A key record that is to verify SIG.  0, or -1 with .fault. */
+int pw_dkim_key_parse(struct pw_bytes record, const struct pw_dkim_sig *sig,
+    struct pw_pool *pool, struct pw_dkim_key *out);
+
+/* A tag=value list, RFC 6376 section 3.2. */
+struct pw_dkim_tag {
+	struct pw_bytes name, value; /* without white space around them */
+};
+#define PW_DKIM_TAGS_MAX 32u
+/* Number of tags, or -1 when the list is malformed or a tag stands twice. */
+int pw_dkim_tags(struct pw_bytes in, struct pw_dkim_tag tag[PW_DKIM_TAGS_MAX]);
+
+#endif

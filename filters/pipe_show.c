@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Texts about the pipeline for admins: the graph, the weights, the counters.
+ */
+#include <inttypes.h>
+
+#include "filters/pipe_int.h"
+
+static const char *const phase_names[PW_PHASE_COUNT] = { "connect", "helo",
+	"mail", "rcpt", "header", "body", "end" };
+
+static const char *
+role_name(uint8_t role)
+{
+	return role == PW_ROLE_FRONT ? "front" :
+	    role == PW_ROLE_SCAN ? "scan" : "bridge";
+}
+
+static const char *
+rule_name(uint8_t rule)
+{
+	static const char *const names[] = { "default", "skip", "tag",
+		"tempfail", "hold" };
+
+	return rule < PW_COUNT(names) ? names[rule] : "?";
+}
+
+static void
+show_list(struct pw_strbuf *out, const char *title, const char *const *list)
+{
+	if (list == NULL || list[0] == NULL)
+		return;
+	pw_strbuf_addf(out, "    %s", title);
+	for (; *list != NULL; list++)
+		pw_strbuf_addf(out, " %s", *list);
+	pw_strbuf_addc(out, '\n');
+}
+
+static void
+show_stage(const struct pw_pipeline *p, size_t i, struct pw_strbuf *out)
+{
+	const struct pw_loaded *l = &p->reg->v[i];
+	const struct pw_stage *d = l->desc;
+
+	pw_strbuf_addf(out, "%zu. %s %s: %s\n    runs in %s at", i + 1, d->name,
+	    d->version != NULL ? d->version : "",
+	    d->help != NULL ? d->help : "", role_name(l->role));
+	for (unsigned k = 0; k < PW_PHASE_COUNT; k++)
+		if (d->phases & PW_PHASE_BIT(k))
+			pw_strbuf_addf(out, " %s", phase_names[k]);
+	pw_strbuf_addf(out, "%s, within %u ms, on error %s%s\n",
+	    d->flags & PW_FLAG_BACKGROUND ? " (in the background)" : "",
+	    l->timeout_ms, rule_name(l->on_error),
+	    l->shadow ? ", in shadow" : "");
+	show_list(out, "needs", d->needs);
+	show_list(out, "provides", d->provides);
+	for (size_t k = 0; k < p->reg->n; k++)
+		if (l->deps >> k & 1)
+			pw_strbuf_addf(out, "    after %s\n",
+			    p->reg->v[k].desc->name);
+}
+
+void
+pw_pipeline_show(const struct pw_pipeline *p, struct pw_strbuf *out)
+{
+	for (size_t i = 0; i < p->reg->n; i++)
+		show_stage(p, i, out);
+	for (size_t k = 0; k < p->reg->nlistener; k++) {
+		pw_strbuf_addf(out, "listener %s:", p->cfg->listener[k].name);
+		for (size_t i = 0; i < p->reg->n; i++)
+			if (p->reg->listener[k] >> i & 1)
+				pw_strbuf_addf(out, " %s",
+				    p->reg->v[i].desc->name);
+		pw_strbuf_addc(out, '\n');
+	}
+	pw_strbuf_adds(out, "weights:\n");
+	pw_weights_show(p->weights, out);
+}
+
+void
+pw_pipeline_status(const struct pw_pipeline *p, struct pw_strbuf *out)
+{
+	for (size_t i = 0; i < p->reg->n; i++) {
+		const struct pw_loaded *l = &p->reg->v[i];
+		const struct {
+			const char *name;
+			uint64_t value;
+		} row[] = { { "runs", l->runs }, { "hits", l->hits },
+			{ "nohits", l->nohits }, { "na", l->na },
+			{ "errors", l->failed }, { "wall_us", l->wall_us },
+			{ "cpu_us", l->cpu_us } };
+
+		for (size_t k = 0; k < PW_COUNT(row); k++)
+			pw_strbuf_addf(out, "stage.%s.%s %" PRIu64 "\n",
+			    l->desc->name, row[k].name, row[k].value);
+	}
+	pw_strbuf_addf(out, "pipeline.jobs %" PRIu64 "\n"
+	    "pipeline.jobs_refused %" PRIu64 "\n"
+	    "pipeline.crashes %" PRIu64 "\n"
+	    "pipeline.garbage %" PRIu64 "\n"
+	    "pipeline.late_answers %" PRIu64 "\n", p->jobs, p->refused_jobs,
+	    p->crashes, p->garbage, pw_ticket_rejected());
+}

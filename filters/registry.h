@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The stages of one configuration: built-in ones and plug-ins, checked, in the
+ * order in which they run, each with what the configuration says of it.
+ * Internal to filters/; master, front and scan each make their own.
+ */
+#ifndef PW_FILTERS_REGISTRY_H
+#define PW_FILTERS_REGISTRY_H
+
+#include "config/config.h"
+#include "filters/stage.h"
+
+#define PW_STAGES_MAX 64u /* one bit each in a uint64_t */
+
+struct pw_stage_conf {
+	const struct pw_stage *desc;
+	const struct pw_config_stage *section; /* or NULL */
+	char buf[256]; /* the value that option() gave last */
+};
+
+struct pw_loaded {
+	const struct pw_stage *desc;
+	struct pw_stage_conf conf;
+	void *instance;
+	bool inited;
+	uint8_t role;     /* enum pw_role */
+	uint8_t on_error; /* enum pw_on_error, never DEFAULT */
+	bool shadow;
+	uint32_t timeout_ms;
+	uint64_t deps;    /* stages whose facts it needs */
+	uint64_t runs, hits, nohits, na, failed, wall_us, cpu_us, rejected;
+};
+
+struct pw_registry {
+	size_t n;
+	struct pw_loaded v[PW_STAGES_MAX]; /* in the order of running */
+	uint64_t *listener; /* which of them run, for each listener */
+	size_t nlistener;
+	size_t nhandles;
+	void *handle[PW_STAGES_MAX]; /* of dlopen; never closed */
+};
+
+extern const struct pw_stage pw_stage_iprev, pw_stage_null_mx, pw_stage_spf,
+    pw_stage_dkim, pw_stage_structure;
+
+/* ABI, features, size, names, roles: 0, or -1 and a line that says what does
+ * not fit. */
+int pw_stage_check(const struct pw_stage *desc, struct pw_err *err);
+
+/*
+ * Loads what CFG names and orders it; init() of the stages that run in ROLES
+ * (enum pw_role, by bits) is called.  CFG must outlive the registry.
+ */
+int pw_registry_new(const struct pw_config *cfg, unsigned roles,
+    struct pw_registry **out, struct pw_err *err);
+/* The same with the given descriptors in place of the built-in ones: tests. */
+int pw_registry_with(const struct pw_config *cfg, unsigned roles,
+    const struct pw_stage *const *table, size_t ntable,
+    struct pw_registry **out, struct pw_err *err);
+void pw_registry_free(struct pw_registry **r);
+/* Index of NAME, or -1. */
+int pw_registry_find(const struct pw_registry *r, const char *name);
+/* The descriptor's row of SYMBOL, or NULL. */
+const struct pw_symbol *pw_stage_symbol(const struct pw_stage *desc,
+    const char *symbol);
+/* Names that a configuration may use: a static list, NULL at the end. */
+const struct pw_stage *const *pw_registry_builtin(size_t *n);
+
+#endif

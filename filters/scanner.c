@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The scan role's side: takes a job, maps the message, runs the stages, writes
+ * the results.  It keeps nothing from one job to the next.
+ */
+#include "filters/scanner.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "filters/job.h"
+#include "filters/pipeline.h"
+
+#define JOB_POOL_MAX (64u << 20)
+
+struct pw_scanner {
+	const struct pw_config *cfg;
+	struct pw_registry *reg;
+};
+
+int
+pw_scanner_new(const struct pw_config *cfg, struct pw_scanner **out,
+    struct pw_err *err)
+{
+	struct pw_scanner *s = *out = pw_xcalloc(1, sizeof(*s));
+
+	s->cfg = cfg;
+	pw_structure_init();
+	if (pw_registry_new(cfg, PW_ROLE_SCAN, &s->reg, err) < 0) {
+		pw_scanner_free(out);
+		return -1;
+	}
+	return 0;
+}
+
+void
+pw_scanner_free(struct pw_scanner **s)
+{
+	if (*s == NULL)
+		return;
+	pw_registry_free(&(*s)->reg);
+	free(*s);
+	*s = NULL;
+}
+
+/* ---- the message ----------------------------------------------------------------- */
+
+struct mapped {
+	void *base;
+	size_t len;
+};
+
+/* Maps FD whole; empty files and -1 give no mapping and no error. */
+static int
+map_fd(int fd, struct mapped *m)
+{
+	struct stat st;
+
+	*m = (struct mapped){ NULL, 0 };
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &st) < 0 || st.st_size < 0)
+		return -1;
+	if (st.st_size == 0)
+		return 0;
+	m->len = (size_t)st.st_size;
+	m->base = mmap(NULL, m->len, PROT_READ, MAP_SHARED | MAP_POPULATE, fd,
+	    0);
+	if (m->base == MAP_FAILED) {
+		m->base = NULL;
+		return -1;
+	}
+	return 0;
+}
+
+static void
+unmap(struct mapped *m)
+{
+	if (m->base != NULL)
+		munmap(m->base, m->len);
+}
+
+/* ---- running ------------------------------------------------------------------------ */
+
+struct running {
+	struct pw_scanner *s;
+	const struct pw_job *job;
+	struct pw_env env;
+	struct pw_facts found; /* by earlier runs of this job */
+	struct pw_out *out;
+};
+
+/* Another run of this job, which has not ended, must come before run I. */
+static bool
+must_wait(const struct running *r, size_t i)
+{
+	const struct pw_job_item *it = r->job->item;
+	uint64_t deps = r->s->reg->v[it[i].stage].deps;
+
+	for (size_t k = 0; k < i; k++) {
+		if (r->out[k].state != PW_OUTCOME_PENDING)
+			continue;
+		if ((deps >> it[k].stage & 1) != 0 ||
+		    (it[i].phase == PW_PHASE_END &&
+		    it[k].phase != PW_PHASE_END))
+			return true;
+	}
+	return false;
+}
+
+static void
+run_item(struct running *r, size_t i)
+{
+	const struct pw_job_item *it = &r->job->item[i];
+	struct pw_loaded *l = &r->s->reg->v[it->stage];
+	struct pw_out *o = &r->out[i];
+
+	if (must_wait(r, i)) {
+		*o = (struct pw_out){ .state = PW_OUTCOME_PENDING,
+			.reason = "" };
+		return;
+	}
+	if (!l->inited) {
+		*o = (struct pw_out){ .state = PW_OUTCOME_FAILED,
+			.reason = "not loaded in this process" };
+		return;
+	}
+	pw_eval_run(&r->env, l, (enum pw_phase)it->phase, NULL, o);
+	for (const struct pw_factrow *f = o->fact.first; f != NULL;
+	    f = f->next)
+		(void)pw_facts_set(&r->found, r->env.pool, f->name, f->index,
+		    &f->value);
+}
+
+static void
+write_results(struct running *r, struct pw_enc *e)
+{
+	pw_enc_reset(e);
+	pw_results_begin(e, r->job->n);
+	for (size_t i = 0; i < r->job->n; i++)
+		pw_result_enc(e, &r->s->reg->v[r->job->item[i].stage],
+		    r->job->item[i].phase, &r->out[i]);
+}
+
+static bool
+too_large(const struct pw_enc *e)
+{
+	struct pw_bytes b = pw_enc_done(e);
+
+	return b.ptr == NULL || b.len > PW_RESULTS_MAX;
+}
+
+/* All of it, or what is needed most: the findings without the block for the
+ * index; or only that it was too much. */
+static void
+write_bounded(struct running *r, struct pw_enc *e)
+{
+	write_results(r, e);
+	if (!too_large(e))
+		return;
+	for (size_t i = 0; i < r->job->n; i++)
+		r->out[i].meta = PW_BYTES_NONE;
+	write_results(r, e);
+	if (!too_large(e))
+		return;
+	for (size_t i = 0; i < r->job->n; i++)
+		r->out[i] = (struct pw_out){ .state = PW_OUTCOME_FAILED,
+			.reason = "results too large" };
+	write_results(r, e);
+}
+
+void
+pw_scanner_run(struct pw_scanner *s, struct pw_bytes bytes, int fd,
+    struct pw_enc *results)
+{
+	struct pw_pool *pool = pw_pool_new(JOB_POOL_MAX);
+	struct pw_msgview view;
+	struct mapped m;
+	struct pw_job job;
+	struct running r = { .s = s, .job = &job };
+
+	pw_enc_reset(results);
+	if (pw_job_dec(bytes, s->reg, pool, &job) < 0) {
+		pw_pool_free(&pool);
+		return;
+	}
+	r.out = pw_pool_array(pool, job.n + 1, sizeof(*r.out));
+	r.env = (struct pw_env){ .pool = pool, .now_us = job.now_us,
+		.fact = { &r.found, &job.facts, NULL },
+		.dns = { job.dns[0], job.dns[1] } };
+	memcpy(r.env.seed, job.seed, sizeof(r.env.seed));
+	if (r.out != NULL && map_fd(fd, &m) == 0) {
+		if (fd >= 0 && pw_msgview_init(&view, pw_bytes(
+		    m.base != NULL ? m.base : "", m.len), pool) == 0)
+			r.env.msg = &view;
+		for (size_t i = 0; i < job.n; i++)
+			run_item(&r, i);
+		write_bounded(&r, results);
+		unmap(&m);
+	}
+	pw_pool_free(&pool);
+}
+
+int
+pw_scanner_parse_file(struct pw_scanner *s, int fd, struct pw_enc *meta)
+{
+	struct pw_pool *pool = pw_pool_new(JOB_POOL_MAX);
+	struct pw_msgview view;
+	struct pw_meta *found = NULL;
+	struct mapped m;
+
+	(void)s;
+	pw_enc_reset(meta);
+	if (map_fd(fd, &m) == 0) {
+		if (pw_msgview_init(&view, pw_bytes(
+		    m.base != NULL ? m.base : "", m.len), pool) == 0)
+			found = pw_structure_meta(&view, pool);
+		if (found != NULL)
+			pw_meta_enc(meta, found);
+		unmap(&m);
+	}
+	pw_pool_free(&pool);
+	return found != NULL && pw_enc_done(meta).ptr != NULL ? 0 : -1;
+}

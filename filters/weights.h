@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The table of weights: what each symbol adds to a message's score.  The
+ * defaults stand beside the symbols in the stages' descriptors; policy.weights
+ * puts others in their place.  Internal to filters/.
+ */
+#ifndef PW_FILTERS_WEIGHTS_H
+#define PW_FILTERS_WEIGHTS_H
+
+#include "base/strbuf.h"
+#include "filters/registry.h"
+
+struct pw_weight {
+	const char *stage, *symbol, *help;
+	double weight, def;
+};
+struct pw_weights {
+	size_t n;
+	struct pw_weight *v; /* sorted by symbol, then stage */
+};
+/* -1: policy.weights names a symbol that no stage has, or no number. */
+int pw_weights_new(const struct pw_config *cfg, const struct pw_registry *r,
+    struct pw_weights **out, struct pw_err *err);
+void pw_weights_free(struct pw_weights **w);
+double pw_weights_get(const struct pw_weights *w, const char *stage,
+    const char *symbol);
+/* The documented table: one line a symbol. */
+void pw_weights_show(const struct pw_weights *w, struct pw_strbuf *out);
+
+#endif

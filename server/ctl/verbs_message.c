@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * postward message, explain, trace: what the index and the records know.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "ctl/verb.h"
+
+static const char *
+str(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s != NULL ? s : "";
+}
+
+static int64_t
+num(const json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+/* "2026-01-31", or "7d" "12h" "30m" before now; microseconds, or -1. */
+static int64_t
+parse_since(const char *text)
+{
+	struct tm tm = { 0 };
+	uint64_t ms;
+	const char *end, *what;
+
+	if (pw_unit_parse(PW_OPT_TIME, text, &ms, &what) == 0)
+		return pw_clock_real_us() - (int64_t)ms * 1000;
+	end = strptime(text, "%Y-%m-%d", &tm);
+	if (end == NULL || *end != '\0')
+		return -1;
+	return (int64_t)timegm(&tm) * 1000000;
+}
+
+static int
+read_filter(struct pw_verb_ctx *ctx, struct pw_message_filter *f)
+{
+	const char *since = pw_verb_option(ctx, "since");
+	const char *limit = pw_verb_option(ctx, "limit");
+	uint64_t n;
+
+	f->folder = pw_verb_option(ctx, "folder");
+	f->from = pw_verb_option(ctx, "from");
+	f->to = pw_verb_option(ctx, "to");
+	f->subject = pw_verb_option(ctx, "subject");
+	f->message_id = pw_verb_option(ctx, "message-id");
+	f->id = pw_verb_option(ctx, "id");
+	if (since != NULL && (f->since_us = parse_since(since)) < 0)
+		return pw_verb_misuse(ctx,
+		    "--since takes a day (2026-01-31) or a time (7d, 12h)");
+	if (limit != NULL) {
+		if (pw_bytes_u64(pw_bytes_of(limit), 10000, &n) != 0)
+			return pw_verb_misuse(ctx,
+			    "--limit takes a number up to 10000");
+		f->limit = (int)n;
+	}
+	return EX_OK;
+}
+
+static void
+row_text(struct pw_verb_ctx *ctx, const json_t *row)
+{
+	char when[32] = "";
+	const json_t *uid = json_object_get(row, "uid");
+	const char *folder = str(row, "folder");
+
+	(void)pw_clock_iso(when, num(row, "internal_date") * 1000000);
+	pw_strbuf_addf(ctx->out, "%.19s  %s/%s  uid=", when,
+	    str(row, "mailbox"), folder[0] != '\0' ? folder : "INBOX");
+	if (json_is_integer(uid))
+		pw_strbuf_addf(ctx->out, "%" JSON_INTEGER_FORMAT,
+		    json_integer_value(uid));
+	else
+		pw_strbuf_addc(ctx->out, '-');
+	pw_strbuf_addf(ctx->out, "  %" PRId64 " bytes  [%s]  %s\n",
+	    num(row, "size"), str(row, "flags"), str(row, "id"));
+	pw_strbuf_addf(ctx->out, "    from %s\n    subject %s\n    file %s\n",
+	    str(row, "from"), str(row, "subject"), str(row, "file"));
+}
+
+static int
+run_filter(struct pw_verb_ctx *ctx, const struct pw_message_filter *f)
+{
+	struct pw_err err = { 0 };
+	json_t *rows = NULL, *row;
+	size_t i;
+
+	if (pw_index_messages(ctx->index, f, &rows, &err) != 0)
+		return pw_verb_failed(ctx, &err);
+	if (ctx->json)
+		return pw_verb_json(ctx, rows);
+	json_array_foreach(rows, i, row)
+		row_text(ctx, row);
+	json_decref(rows);
+	return EX_OK;
+}
+
+static int
+message_list(struct pw_verb_ctx *ctx)
+{
+	struct pw_message_filter f = { 0 };
+	int rc = read_filter(ctx, &f);
+
+	if (rc != EX_OK)
+		return rc;
+	if (ctx->nword > 1)
+		return pw_verb_misuse(ctx, "message list takes one MAILBOX");
+	if (ctx->nword == 1)
+		f.mailbox = ctx->word[0];
+	return run_filter(ctx, &f);
+}
+
+static int
+message_search(struct pw_verb_ctx *ctx)
+{
+	struct pw_message_filter f = { 0 };
+	int rc;
+
+	f.mailbox = pw_verb_option(ctx, "mailbox");
+	rc = read_filter(ctx, &f);
+	if (rc != EX_OK)
+		return rc;
+	if (ctx->nword != 1)
+		return pw_verb_misuse(ctx, "message search takes one TEXT");
+	f.text = ctx->word[0];
+	return run_filter(ctx, &f);
+}
+
+static int
+message_show(struct pw_verb_ctx *ctx)
+{
+	struct pw_err err = { 0 };
+	json_t *row = NULL;
+
+	if (ctx->nword != 2)
+		return pw_verb_misuse(ctx,
+		    "message show takes MAILBOX and an ID or file name");
+	if (pw_index_message(ctx->index, ctx->word[0], ctx->word[1], &row,
+		&err) != 0)
+		return pw_verb_failed(ctx, &err);
+	return pw_verb_json(ctx, row);
+}
+
+static int
+explain(struct pw_verb_ctx *ctx)
+{
+	struct pw_err err = { 0 };
+	json_t *row = NULL;
+
+	if (ctx->nword != 1)
+		return pw_verb_misuse(ctx,
+		    "explain takes an ID or a Message-ID");
+	if (pw_index_decision(ctx->index, ctx->word[0], &row, &err) != 0)
+		return pw_verb_failed(ctx, &err);
+	if (ctx->json)
+		return pw_verb_json(ctx, row);
+	pw_explain(row, ctx->out);
+	json_decref(row);
+	return EX_OK;
+}
+
+static void
+trace_text(struct pw_verb_ctx *ctx, const json_t *row)
+{
+	char when[32] = "";
+
+	(void)pw_clock_iso(when, num(row, "time"));
+	pw_strbuf_addf(ctx->out, "%.19s  %s  from <%s> at %s  %s\n", when,
+	    str(row, "id"), str(row, "mail_from"), str(row, "peer"),
+	    str(row, "reply"));
+}
+
+static int
+trace(struct pw_verb_ctx *ctx)
+{
+	const char *since = pw_verb_option(ctx, "since");
+	struct pw_err err = { 0 };
+	int64_t from = 0;
+	json_t *rows = NULL, *row;
+	size_t i;
+
+	if (since != NULL && (from = parse_since(since)) < 0)
+		return pw_verb_misuse(ctx,
+		    "--since takes a day (2026-01-31) or a time (7d, 12h)");
+	if (ctx->nword != 1)
+		return pw_verb_misuse(ctx, "trace takes one ADDRESS");
+	if (pw_index_trace(ctx->index, ctx->word[0], from, 1000, &rows,
+		&err) != 0)
+		return pw_verb_failed(ctx, &err);
+	if (ctx->json)
+		return pw_verb_json(ctx, rows);
+	json_array_foreach(rows, i, row)
+		trace_text(ctx, row);
+	json_decref(rows);
+	return EX_OK;
+}
+
+const struct pw_verb pw_verbs_message[] = {
+	{ "message list",
+	    "[MAILBOX] [--folder F] [--from A] [--to A] [--subject S] "
+	    "[--since T] [--limit N]",
+	    "messages by the index, newest first", true, message_list },
+	{ "message show", "MAILBOX ID|FILE",
+	    "all that the index holds of one message, as JSON", true,
+	    message_show },
+	{ "message search", "TEXT [--mailbox M] [--since T] [--limit N]",
+	    "messages with TEXT in From, To, Cc or Subject", true,
+	    message_search },
+	{ "explain", "ID|MESSAGE-ID",
+	    "why a message was judged as it was", true, explain },
+	{ "trace", "ADDRESS [--since T]",
+	    "every message from or to an address", true, trace },
+};
+const size_t pw_nverbs_message = PW_COUNT(pw_verbs_message);

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A queue of files before the scan processes.  See parse_client.h.
+ */
+#include "host/parse_client.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/pool.h"
+#include "host/msg.h"
+#include "net/ipc.h"
+
+#define MAX_SCANS 64
+#define QUEUE_MAX 256
+#define DEADLINE_MS 20000
+#define META_POOL (1u << 20)
+
+struct parse {
+	struct parse *next;
+	int fd;
+	pw_parse_cb cb;
+	void *arg;
+};
+
+struct worker {
+	struct pw_parse_client *c;
+	struct pw_ipc *ipc;
+	struct parse *now;
+	struct pw_timer timer;
+};
+
+struct pw_parse_client {
+	struct pw_loop *loop;
+	struct worker worker[MAX_SCANS];
+	struct parse *first, **last;
+	size_t queued;
+	struct pw_defer defer;
+};
+
+static void pump(struct pw_parse_client *c);
+
+static void
+answer(struct parse *p, const struct pw_meta *m)
+{
+	if (p->fd >= 0)
+		(void)close(p->fd);
+	p->cb(p->arg, m);
+	free(p);
+}
+
+/* The worker is gone or useless: its file is not tried again. */
+static void
+worker_close(struct worker *w)
+{
+	struct parse *p = w->now;
+
+	w->now = NULL;
+	pw_timer_stop(&w->timer);
+	pw_ipc_free(&w->ipc);
+	if (p != NULL)
+		answer(p, NULL);
+}
+
+static void
+on_frame(struct pw_ipc *ipc, struct pw_frame *f)
+{
+	struct worker *w = pw_ipc_arg(ipc);
+	struct parse *p = w->now;
+	struct pw_pool *pool;
+	struct pw_meta *m = NULL;
+	struct pw_bytes block;
+	struct pw_dec d;
+
+	if (f->type != PW_MSG_PARSED || p == NULL)
+		return;
+	w->now = NULL;
+	pw_timer_stop(&w->timer);
+	pool = pw_pool_new(META_POOL);
+	pw_dec_init(&d, f->body);
+	if (pw_dec_u8(&d) == 1) {
+		block = pw_dec_bytes(&d);
+		if (pw_dec_end(&d) == 0) {
+			pw_dec_init(&d, block);
+			m = pw_meta_dec(&d, pool);
+		}
+	}
+	answer(p, m);
+	pw_pool_free(&pool);
+	pump(w->c);
+}
+
+static void
+on_close(struct pw_ipc *ipc)
+{
+	struct worker *w = pw_ipc_arg(ipc);
+
+	worker_close(w);
+	pump(w->c);
+}
+
+static void
+on_late(struct pw_timer *t)
+{
+	struct worker *w = (struct worker *)((char *)t -
+	    offsetof(struct worker, timer));
+
+	/* Without its channel the process finds no more work of ours; front's
+	 * deadline or its own limits end it. */
+	worker_close(w);
+	pump(w->c);
+}
+
+static void
+pump(struct pw_parse_client *c)
+{
+	for (size_t i = 0; i < MAX_SCANS && c->first != NULL; i++) {
+		struct worker *w = &c->worker[i];
+		struct parse *p = c->first;
+
+		if (w->ipc == NULL || w->now != NULL)
+			continue;
+		c->first = p->next;
+		if (c->first == NULL)
+			c->last = &c->first;
+		c->queued--;
+		w->now = p;
+		if (pw_ipc_send(w->ipc, PW_MSG_PARSE, 0, PW_BYTES_NONE, &p->fd,
+			1) != 0) {
+			worker_close(w);
+			continue;
+		}
+		(void)close(p->fd);
+		p->fd = -1;
+		pw_timer_set(c->loop, &w->timer, DEADLINE_MS, on_late);
+	}
+}
+
+static void
+on_defer(struct pw_defer *d)
+{
+	struct pw_parse_client *c = (struct pw_parse_client *)((char *)d -
+	    offsetof(struct pw_parse_client, defer));
+
+	pump(c);
+}
+
+struct pw_parse_client *
+pw_parse_client_new(struct pw_loop *loop)
+{
+	struct pw_parse_client *c = pw_xcalloc(1, sizeof(*c));
+
+	c->loop = loop;
+	c->last = &c->first;
+	c->defer.cb = on_defer;
+	for (size_t i = 0; i < MAX_SCANS; i++)
+		c->worker[i].c = c;
+	return c;
+}
+
+void
+pw_parse_client_channel(struct pw_parse_client *c, unsigned number, int fd)
+{
+	static const struct pw_ipc_ops ops = { on_frame, on_close };
+
+	if (number >= MAX_SCANS) {
+		(void)close(fd);
+		return;
+	}
+	worker_close(&c->worker[number]);
+	c->worker[number].ipc = pw_ipc_new(c->loop, fd, &ops,
+	    &c->worker[number]);
+	pump(c);
+}
+
+void
+pw_parse_client_parse(void *host, int fd, pw_parse_cb cb, void *arg)
+{
+	struct pw_parse_client *c = host;
+	struct parse *p = pw_xcalloc(1, sizeof(*p));
+
+	p->fd = fd;
+	p->cb = cb;
+	p->arg = arg;
+	if (c->queued >= QUEUE_MAX) {
+		answer(p, NULL); /* the rescan comes by again */
+		return;
+	}
+	*c->last = p;
+	c->last = &p->next;
+	c->queued++;
+	pw_loop_defer(c->loop, &c->defer);
+}
+
+void
+pw_parse_client_free(struct pw_parse_client **cp)
+{
+	struct pw_parse_client *c = *cp;
+
+	if (c == NULL)
+		return;
+	*cp = NULL;
+	pw_loop_undefer(c->loop, &c->defer);
+	for (size_t i = 0; i < MAX_SCANS; i++)
+		worker_close(&c->worker[i]);
+	while (c->first != NULL) {
+		struct parse *p = c->first;
+
+		c->first = p->next;
+		answer(p, NULL);
+	}
+	free(c);
+}

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: ISC */
+/* Jobs for the scan processes: a queue for each kind, one job a process. */
+#include "host/scan_client.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/pool.h"
+#include "host/msg.h"
+#include "net/ipc.h"
+
+#define PROCS_MAX 65u /* scan-processes and the one for envelope work */
+#define QUEUE_MAX 1024u
+
+enum kind { ENVELOPE, MESSAGE, KINDS };
+
+struct job {
+	struct pw_scan_client *c;
+	struct job *prev, *next; /* all jobs of its queue, oldest first */
+	enum kind kind;
+	struct proc *at;  /* the process that has it, or NULL: waiting */
+	char *body;
+	size_t len;
+	int fd;           /* our own, or -1 */
+	uint64_t id;
+	pw_scan_cb cb;
+	void *arg;
+	struct pw_timer deadline;
+};
+
+struct proc {
+	struct pw_scan_client *c;
+	unsigned number;
+	struct pw_ipc *ipc;
+	struct job *job;   /* in flight */
+	bool abandoned;    /* the job in flight is wanted no more, but its
+			    * answer is still to come */
+	uint64_t busy_id;
+	struct pw_timer overdue; /* of an abandoned job */
+};
+
+struct pw_scan_client {
+	struct pw_loop *loop;
+	struct pw_scan_runner runner;
+	void (*on_stuck)(void *arg, unsigned number);
+	void *arg;
+	struct proc proc[PROCS_MAX];
+	struct job *first[KINDS], *last[KINDS];
+	size_t waiting[KINDS];
+	uint64_t next_id;
+	struct pw_defer work;
+	struct pw_scan_counts count;
+};
+
+static void work(struct pw_defer *d);
+static void *submit(void *host, bool envelope, struct pw_bytes body, int fd,
+    unsigned deadline_ms, pw_scan_cb cb, void *arg);
+static void cancel(void *host, void *handle);
+
+struct pw_scan_client *
+pw_scan_client_new(struct pw_loop *loop,
+    void (*on_stuck)(void *arg, unsigned number), void *arg)
+{
+	struct pw_scan_client *c = pw_xcalloc(1, sizeof(*c));
+
+	c->loop = loop;
+	c->on_stuck = on_stuck;
+	c->arg = arg;
+	c->work.cb = work;
+	c->runner = (struct pw_scan_runner){ .host = c, .submit = submit,
+		.cancel = cancel };
+	for (unsigned i = 0; i < PROCS_MAX; i++) {
+		c->proc[i].c = c;
+		c->proc[i].number = i;
+	}
+	return c;
+}
+
+const struct pw_scan_runner *
+pw_scan_client_runner(struct pw_scan_client *c)
+{
+	return &c->runner;
+}
+
+void
+pw_scan_client_counts(const struct pw_scan_client *c,
+    struct pw_scan_counts *out)
+{
+	*out = c->count;
+}
+
+/* ---- jobs ---------------------------------------------------------------------- */
+
+static void
+unlink_job(struct job *j)
+{
+	struct pw_scan_client *c = j->c;
+
+	if (j->prev != NULL)
+		j->prev->next = j->next;
+	else if (c->first[j->kind] == j)
+		c->first[j->kind] = j->next;
+	if (j->next != NULL)
+		j->next->prev = j->prev;
+	else if (c->last[j->kind] == j)
+		c->last[j->kind] = j->prev;
+	j->prev = j->next = NULL;
+}
+
+static void
+free_job(struct job *j)
+{
+	pw_timer_stop(&j->deadline);
+	if (j->fd >= 0)
+		(void)close(j->fd);
+	free(j->body);
+	free(j);
+}
+
+/* Ends a job: takes it off its queue and process, calls back, frees. */
+static void
+end_job(struct job *j, const struct pw_scan_reply *r)
+{
+	pw_scan_cb cb = j->cb;
+	void *arg = j->arg;
+
+	unlink_job(j);
+	if (j->at == NULL)
+		j->c->waiting[j->kind]--;
+	else if (j->at->job == j)
+		j->at->job = NULL;
+	pw_loop_defer(j->c->loop, &j->c->work);
+	free_job(j);
+	cb(arg, r);
+}
+
+static void
+fail_job(struct job *j, const char *reason)
+{
+	const struct pw_scan_reply r = { .rc = PW_FAIL, .reason = reason };
+
+	end_job(j, &r);
+}
+
+static void
+on_deadline(struct pw_timer *t)
+{
+	struct job *j = (struct job *)(void *)((char *)t -
+	    offsetof(struct job, deadline));
+	struct pw_scan_client *c = j->c;
+	struct proc *p = j->at;
+
+	c->count.late++;
+	if (p == NULL) {
+		fail_job(j, "no scan process");
+		return;
+	}
+	pw_logf(PW_LOG_WARN, "scan.late",
+	    "scan process %u passed its time limit", p->number);
+	p->abandoned = true;
+	if (c->on_stuck != NULL)
+		c->on_stuck(c->arg, p->number);
+	fail_job(j, "time limit");
+}
+
+static void *
+submit(void *host, bool envelope, struct pw_bytes body, int fd,
+    unsigned deadline_ms, pw_scan_cb cb, void *arg)
+{
+	struct pw_scan_client *c = host;
+	enum kind kind = envelope ? ENVELOPE : MESSAGE;
+	struct job *j;
+
+	if (c->waiting[kind] >= QUEUE_MAX || body.len > PW_IPC_MAX_BODY) {
+		c->count.refused++;
+		return NULL;
+	}
+	j = pw_xcalloc(1, sizeof(*j));
+	j->fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
+	if (fd >= 0 && j->fd < 0) {
+		free(j);
+		c->count.refused++;
+		return NULL;
+	}
+	j->c = c;
+	j->kind = kind;
+	j->body = pw_xbytesdup(body);
+	j->len = body.len;
+	j->id = ++c->next_id;
+	j->cb = cb;
+	j->arg = arg;
+	j->prev = c->last[kind];
+	if (j->prev != NULL)
+		j->prev->next = j;
+	else
+		c->first[kind] = j;
+	c->last[kind] = j;
+	c->waiting[kind]++;
+	c->count.jobs++;
+	pw_timer_set(c->loop, &j->deadline, deadline_ms, on_deadline);
+	pw_loop_defer(c->loop, &c->work);
+	return j;
+}
+
+/* An abandoned job still has the process: it may be stuck in it. */
+static void
+on_overdue(struct pw_timer *t)
+{
+	struct proc *p = (struct proc *)(void *)((char *)t -
+	    offsetof(struct proc, overdue));
+
+	p->c->count.late++;
+	pw_logf(PW_LOG_WARN, "scan.late",
+	    "scan process %u passed its time limit", p->number);
+	if (p->c->on_stuck != NULL)
+		p->c->on_stuck(p->c->arg, p->number);
+}
+
+static void
+cancel(void *host, void *handle)
+{
+	struct job *j = handle;
+
+	(void)host;
+	unlink_job(j);
+	if (j->at == NULL) {
+		j->c->waiting[j->kind]--;
+	} else {
+		uint64_t now = pw_loop_now(j->c->loop);
+		uint64_t due = j->deadline.due_ms;
+
+		j->at->job = NULL;
+		j->at->abandoned = true;
+		pw_timer_set(j->c->loop, &j->at->overdue,
+		    due > now ? due - now : 0, on_overdue);
+	}
+	free_job(j);
+}
+
+/* ---- processes ------------------------------------------------------------------- */
+
+static bool
+is_free(const struct proc *p)
+{
+	return p->ipc != NULL && p->job == NULL && !p->abandoned;
+}
+
+static struct proc *
+free_proc(struct pw_scan_client *c, enum kind kind)
+{
+	if (kind == ENVELOPE)
+		return is_free(&c->proc[0]) ? &c->proc[0] : NULL;
+	for (unsigned i = 1; i < PROCS_MAX; i++)
+		if (is_free(&c->proc[i]))
+			return &c->proc[i];
+	return NULL;
+}
+
+static struct job *
+first_waiting(struct pw_scan_client *c, enum kind kind)
+{
+	struct job *j = c->first[kind];
+
+	while (j != NULL && j->at != NULL)
+		j = j->next;
+	return j;
+}
+
+static void
+start(struct proc *p, struct job *j)
+{
+	if (pw_ipc_send(p->ipc, PW_MSG_SCAN, j->id,
+		pw_bytes(j->body, j->len), &j->fd, j->fd >= 0 ? 1 : 0) != 0)
+		return; /* the channel is closing: on_close() comes */
+	j->at = p;
+	p->job = j;
+	p->busy_id = j->id;
+	p->c->waiting[j->kind]--;
+}
+
+static void
+work(struct pw_defer *d)
+{
+	struct pw_scan_client *c = (struct pw_scan_client *)(void *)
+	    ((char *)d - offsetof(struct pw_scan_client, work));
+
+	for (int kind = 0; kind < KINDS; kind++) {
+		struct job *j;
+		struct proc *p;
+
+		while (c->waiting[kind] > 0 &&
+		    (p = free_proc(c, (enum kind)kind)) != NULL &&
+		    (j = first_waiting(c, (enum kind)kind)) != NULL) {
+			start(p, j);
+			if (p->job == NULL)
+				return;
+		}
+	}
+}
+
+static void
+on_frame(struct pw_ipc *ipc, struct pw_frame *f)
+{
+	struct proc *p = pw_ipc_arg(ipc);
+	struct pw_scan_reply r = { .rc = PW_OK, .reason = "",
+		.body = f->body };
+
+	if (f->type != PW_MSG_SCANNED || f->id != p->busy_id)
+		return;
+	pw_loop_defer(p->c->loop, &p->c->work);
+	p->abandoned = false;
+	pw_timer_stop(&p->overdue);
+	if (p->job != NULL)
+		end_job(p->job, &r);
+}
+
+static void
+lost(struct proc *p)
+{
+	struct job *j = p->job;
+
+	pw_ipc_free(&p->ipc);
+	pw_timer_stop(&p->overdue);
+	p->abandoned = false;
+	p->busy_id = 0;
+	if (j != NULL) {
+		p->c->count.crashed++;
+		fail_job(j, "crashed");
+	}
+}
+
+static void
+on_close(struct pw_ipc *ipc)
+{
+	lost(pw_ipc_arg(ipc));
+}
+
+void
+pw_scan_client_channel(struct pw_scan_client *c, unsigned number, int fd)
+{
+	static const struct pw_ipc_ops ops = { on_frame, on_close };
+
+	if (number >= PROCS_MAX) {
+		if (fd >= 0)
+			(void)close(fd);
+		return;
+	}
+	lost(&c->proc[number]);
+	if (fd >= 0)
+		c->proc[number].ipc =
+		    pw_ipc_new(c->loop, fd, &ops, &c->proc[number]);
+	pw_loop_defer(c->loop, &c->work);
+}
+
+void
+pw_scan_client_free(struct pw_scan_client **cp)
+{
+	struct pw_scan_client *c = *cp;
+
+	if (c == NULL)
+		return;
+	*cp = NULL;
+	pw_loop_undefer(c->loop, &c->work);
+	for (unsigned i = 0; i < PROCS_MAX; i++) {
+		pw_ipc_free(&c->proc[i].ipc);
+		pw_timer_stop(&c->proc[i].overdue);
+	}
+	for (int kind = 0; kind < KINDS; kind++)
+		while (c->first[kind] != NULL) {
+			struct job *j = c->first[kind];
+
+			unlink_job(j);
+			free_job(j);
+		}
+	free(c);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Turns a finished transaction into what the store gets: the decision record
+ * and one target for each mailbox.  Role front.
+ */
+#ifndef PW_SMTP_DELIVERY_H
+#define PW_SMTP_DELIVERY_H
+
+#include "smtp/session.h"
+
+/*
+ * What the judgement of a transaction was: RESULT of the pipeline, or NULL when
+ * it never got there (then the message is refused or deferred with REPLY).
+ */
+struct pw_judgement {
+	const struct pw_pipe_result *result;
+	uint8_t action;    /* enum pw_action */
+	const char *reply; /* to the end of data */
+	const char *step;
+};
+
+/*
+ * The delivery, in the transaction's arena; D->fd is the transaction's own.
+ * Without targets (refused, deferred, discarded) only the record is kept.
+ * NULL when the arena is full.
+ */
+struct pw_delivery *pw_delivery_make(struct pw_session *s,
+    const struct pw_judgement *j);
+
+#endif

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * From the end of data to its reply: is the message whole and sound, what do
+ * the stages say, what follows from it, does the store have it.
+ */
+#include <unistd.h>
+
+#include "base/log.h"
+#include "smtp/command.h"
+#include "smtp/delivery.h"
+#include "smtp/session.h"
+#include "storage/decision.h"
+
+static void
+log_message(struct pw_session *s, const char *reply, const char *action)
+{
+	struct pw_tx *tx = s->tx;
+	struct pw_log_line l;
+	char ip[PW_IP_STRLEN];
+
+	pw_ip_format(&s->peer, ip);
+	pw_log_begin(&l, PW_LOG_INFO, "smtp.message", s->id.s, tx->id.s);
+	pw_log_s(&l, "peer", ip);
+	pw_log_b(&l, "from", tx->from.text);
+	pw_log_i(&l, "recipients", (int64_t)tx->naccepted);
+	for (size_t i = 0; i < tx->nrcpt; i++)
+		if (tx->rcpt[i].accepted) {
+			pw_log_b(&l, "to", tx->rcpt[i].path.text);
+			break;
+		}
+	pw_log_i(&l, "size", (int64_t)(tx->body.size + tx->body.over));
+	pw_log_s(&l, "action", action);
+	pw_log_s(&l, "reply", reply);
+	pw_log_end(&l);
+}
+
+/* The transaction ends with this reply. */
+static void
+answer(struct pw_session *s, const char *reply, const char *action)
+{
+	struct pw_counters *count = s->env->count;
+
+	log_message(s, reply, action);
+	s->tx->done = true;
+	if (reply[0] == '2') {
+		pw_count(count, PW_CNT_STORED);
+		pw_count_add(count, PW_CNT_STORED_BYTES, s->tx->body.size);
+		s->junk = 0;
+	} else {
+		pw_count(count, reply[0] == '4' ? PW_CNT_DEFERRED
+						: PW_CNT_REFUSED);
+	}
+	pw_session_reply_text(s, pw_bytes_of(reply));
+	pw_session_to(s, PW_S_READY);
+}
+
+/* ---- refused before any stage saw it -------------------------------------------- */
+
+static const struct {
+	unsigned fault;
+	enum pw_reply_id reply;
+	enum pw_counter counter;
+} faults[] = {
+	{ PW_BODY_TOO_BIG, PW_R_TOO_BIG, PW_CNT_LIMIT_MESSAGE },
+	{ PW_BODY_NO_MEMORY, PW_R_NO_MEMORY, PW_CNT_LIMIT_MEMORY },
+	{ PW_BODY_NUL, PW_R_DATA_NUL, PW_CNT_BARE_DATA },
+	{ PW_BODY_BARE_LF, PW_R_DATA_BARE_LF, PW_CNT_BARE_DATA },
+	{ PW_BODY_BARE_CR, PW_R_DATA_BARE_CR, PW_CNT_BARE_DATA },
+	{ PW_BODY_HEADER, PW_R_DATA_HEADER, PW_CNT_LIMIT_HEADER },
+	{ PW_BODY_LONG_LINE, PW_R_DATA_LINE, PW_CNT_LIMIT_LINE },
+};
+
+/* Keeps the record of a message that is not kept itself; nobody waits. */
+static void
+record_only(struct pw_session *s, const struct pw_judgement *j)
+{
+	struct pw_delivery *d = pw_delivery_make(s, j);
+
+	if (d != NULL)
+		(void)pw_store_client_deliver(s->env->store, d, NULL, NULL);
+}
+
+static void
+refuse(struct pw_session *s, enum pw_reply_id id)
+{
+	const char *reply = pw_reply_text(id);
+	const struct pw_judgement j = { .action = reply[0] == '4'
+		? PW_ACT_DEFER : PW_ACT_REFUSE, .reply = reply,
+		.step = "a bound or rule of the SMTP receiver" };
+
+	record_only(s, &j);
+	answer(s, reply, pw_action_name(j.action));
+}
+
+/* True when the octets themselves are a reason to refuse. */
+static bool
+is_unsound(struct pw_session *s)
+{
+	struct pw_body *b = &s->tx->body;
+
+	for (size_t i = 0; i < PW_COUNT(faults); i++)
+		if ((b->faults & faults[i].fault) != 0) {
+			pw_count(s->env->count, faults[i].counter);
+			refuse(s, faults[i].reply);
+			return true;
+		}
+	if (b->hops > (uint64_t)s->env->cfg->smtp.max_hops) {
+		pw_count(s->env->count, PW_CNT_LIMIT_HOPS);
+		refuse(s, PW_R_DATA_LOOP);
+		return true;
+	}
+	return false;
+}
+
+/* ---- judged, stored ---------------------------------------------------------------- */
+
+static enum pw_reply_id
+store_reply(enum pw_store_code code)
+{
+	switch (code) {
+	case PW_STORE_NOSPACE:
+		return PW_R_STORE_SPACE;
+	case PW_STORE_OVERQUOTA:
+		return PW_R_STORE_QUOTA;
+	case PW_STORE_NOMAILBOX:
+		return PW_R_STORE_MAILBOX;
+	default:
+		return PW_R_STORE_FAILED;
+	}
+}
+
+static void
+after_store(struct pw_session *s)
+{
+	struct pw_tx *tx = s->tx;
+
+	if (s->reply != PW_R_STORED) {
+		pw_count(s->env->count, PW_CNT_STORE_FAILED);
+		answer(s, pw_reply_text((enum pw_reply_id)s->reply),
+		    "not stored");
+		return;
+	}
+	tx->spooled = false; /* its file is the store's business now */
+	answer(s, tx->reply_text, tx->action);
+}
+
+static void
+on_stored(void *arg, const struct pw_store_result *r)
+{
+	struct pw_session *s = arg;
+
+	s->call = NULL;
+	s->reply = (uint16_t)(r->code == PW_STORE_OK
+		? PW_R_STORED : store_reply(r->code));
+	if (r->code != PW_STORE_OK)
+		pw_logf(PW_LOG_WARN, "smtp.store", "%s: %s", s->tx->id.s,
+		    r->reason != NULL ? r->reason : "");
+	pw_session_wake(s);
+}
+
+/* The reply that policy's action asks for, in the transaction's memory. */
+static const char *
+final_reply(struct pw_session *s, const struct pw_pipe_result *r)
+{
+	struct pw_bytes text;
+	char line[PW_REPLY_MAX];
+	size_t n;
+	bool accept = r->action <= PW_ACT_HOLD || r->action == PW_ACT_DISCARD;
+
+	if (!accept) {
+		int first = r->action == PW_ACT_DEFER ? '4' : '5';
+
+		if (r->reply == NULL || pw_reply_check(
+			pw_peer(pw_bytes_of(r->reply)), first, &text) != 0)
+			return pw_reply_text(first == '4' ? PW_R_DATA_LATER
+							  : PW_R_DATA_REFUSED);
+		return pw_pool_cstr(s->tx->pool, text);
+	}
+	n = pw_reply_format(PW_R_STORED, pw_bytes_of(s->tx->id.s), line);
+	return pw_pool_cstr(s->tx->pool, pw_bytes(line, n));
+}
+
+static void
+judged(struct pw_session *s)
+{
+	const struct pw_pipe_result *r = pw_pipe_result(s->pipe);
+	struct pw_judgement j = { .result = r, .action = r->action,
+		.step = r->step != NULL ? r->step : "" };
+	struct pw_delivery *d = NULL;
+
+	j.reply = final_reply(s, r);
+	if (j.reply == NULL) {
+		refuse(s, PW_R_NO_MEMORY);
+		return;
+	}
+	if (j.action == PW_ACT_REFUSE || j.action == PW_ACT_DEFER) {
+		record_only(s, &j);
+		answer(s, j.reply, pw_action_name(j.action));
+		return;
+	}
+	s->tx->reply_text = j.reply;
+	s->tx->action = pw_action_name(j.action);
+	d = pw_delivery_make(s, &j);
+	if (d != NULL)
+		s->call = pw_store_client_deliver(s->env->store, d, on_stored,
+		    s);
+	if (s->call == NULL) {
+		pw_count(s->env->count, PW_CNT_STORE_FAILED);
+		answer(s, pw_reply_text(PW_R_STORE_FAILED), "not stored");
+		return;
+	}
+	pw_session_wait(s, PW_W_STORE, after_store);
+}
+
+/* ---- the message is there ----------------------------------------------------------- */
+
+static void
+judge(struct pw_session *s)
+{
+	struct pw_tx *tx = s->tx;
+
+	pw_pipe_int(s->pipe, "message.hops", tx->body.hops);
+	pw_pipe_int(s->pipe, "message.long_line",
+	    tx->body.longest > 998 ? (int64_t)tx->body.longest : 0);
+	pw_pipe_message(s->pipe, tx->fd, tx->body.size, tx->body.header_len);
+	pw_session_phase(s, PW_PHASE_BODY, judged);
+}
+
+static void
+after_open(struct pw_session *s)
+{
+	if (s->tx->fd < 0)
+		refuse(s, PW_R_STORE_FAILED);
+	else
+		judge(s);
+}
+
+static void
+on_opened(void *arg, int fd)
+{
+	struct pw_session *s = arg;
+
+	s->call = NULL;
+	s->tx->fd = fd;
+	pw_session_wake(s);
+}
+
+/* All pieces are with the store: it gives us the whole to look at. */
+static void
+open_spool(struct pw_session *s)
+{
+	s->call = pw_store_client_open(s->env->store, &s->tx->id, on_opened,
+	    s);
+	if (s->call == NULL)
+		refuse(s, PW_R_STORE_FAILED);
+	else
+		pw_session_wait(s, PW_W_STORE, after_open);
+}
+
+void
+pw_finish(struct pw_session *s)
+{
+	struct pw_tx *tx = s->tx;
+	uint64_t len;
+
+	pw_session_to(s, PW_S_END);
+	pw_session_expect(s, s->env->cfg->smtp.end_timeout);
+	pw_body_finish(&tx->body);
+	if (is_unsound(s))
+		return;
+	if (tx->spooled) {
+		pw_finish_piece(s);
+		return;
+	}
+	tx->fd = pw_body_take(&tx->body, &len);
+	if (tx->fd < 0)
+		refuse(s, PW_R_NO_MEMORY);
+	else
+		judge(s);
+}
+
+/* ---- pieces -------------------------------------------------------------------------- */
+
+static void
+after_piece(struct pw_session *s)
+{
+	struct pw_body *b = &s->tx->body;
+
+	s->paused_ms += pw_loop_now(s->env->loop) - s->tx->piece_since;
+	pw_body_release(b, s->tx->piece_len);
+	if (s->reply != PW_R_OK)
+		b->faults |= PW_BODY_NO_MEMORY;
+	if (s->state == PW_S_END) {
+		if (b->faults != 0)
+			refuse(s, (enum pw_reply_id)s->reply);
+		else
+			open_spool(s);
+		return;
+	}
+	pw_session_expect(s, s->env->cfg->smtp.data_timeout);
+	if (s->tx->piece_ends_chunk) {
+		s->tx->piece_ends_chunk = false;
+		pw_bdat_done(s);
+	}
+}
+
+static void
+on_piece(void *arg, const struct pw_store_result *r)
+{
+	struct pw_session *s = arg;
+
+	s->call = NULL;
+	s->reply = (uint16_t)(r->code == PW_STORE_OK
+		? PW_R_OK : store_reply(r->code));
+	pw_session_wake(s);
+}
+
+void
+pw_finish_piece(struct pw_session *s)
+{
+	struct pw_tx *tx = s->tx;
+	int fd = pw_body_take(&tx->body, &s->tx->piece_len);
+
+	tx->spooled = true;
+	s->tx->piece_since = pw_loop_now(s->env->loop);
+	if (fd >= 0) {
+		s->call = pw_store_client_piece(s->env->store, &tx->id, fd,
+		    s->tx->piece_len, on_piece, s);
+		(void)close(fd);
+	}
+	pw_session_expect(s, s->env->cfg->smtp.end_timeout);
+	if (s->call != NULL) {
+		pw_session_wait(s, PW_W_STORE, after_piece);
+		return;
+	}
+	/* The rest is swallowed, and refused at its end. */
+	tx->body.faults |= PW_BODY_NO_MEMORY;
+	if (s->state == PW_S_END)
+		refuse(s, PW_R_NO_MEMORY);
+}
+
+/* ---- time is up ------------------------------------------------------------------------ */
+
+static void
+timed_out(struct pw_session *s)
+{
+	if (s->state == PW_S_END)
+		answer(s, pw_reply_text(PW_R_END_TIME), "no time");
+	else
+		/* Stages have shorter limits of their own: it is stuck. */
+		pw_session_limit(s, PW_R_TIMEOUT, PW_CNT_LIMIT_END_TIME,
+		    "smtp.end-timeout");
+}
+
+void
+pw_finish_timeout(struct pw_session *s)
+{
+	pw_store_client_cancel(s->env->store, &s->call);
+	s->after = timed_out;
+	pw_session_wake(s);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * accounts.db: domains, mailboxes, aliases, password hashes, quotas.  Rollback
+ * journal, readable by Dovecot's group, written by us only.  Used by the store
+ * role (and by `postward` when the daemon is not running), on one thread.
+ *
+ * Addresses are kept in one form: domain as lower-case A-labels (RFC 5891),
+ * local part lower-case NFC.  Compared without case.
+ */
+#ifndef PW_STORAGE_ACCOUNTS_H
+#define PW_STORAGE_ACCOUNTS_H
+
+#include "base/err.h"
+#include "base/strbuf.h"
+
+struct pw_accounts;
+
+int pw_accounts_open(const char *state_dir, const char *mailbox_template,
+    bool create, struct pw_accounts **out, struct pw_err *err);
+void pw_accounts_close(struct pw_accounts **a);
+
+/* ADDRESS or DOMAIN to the kept form, in OUT (of 320). -1 and ERR: what is
+ * wrong and what to write. */
+int pw_accounts_canon(const char *address, char *out, struct pw_err *err);
+int pw_accounts_canon_domain(const char *domain, char *out, struct pw_err *err);
+
+/* All: 0, or -1 with a line for the admin (code EEXIST, ENOENT, EINVAL...). */
+int pw_accounts_domain_add(struct pw_accounts *a, const char *domain,
+    struct pw_err *err);
+int pw_accounts_domain_remove(struct pw_accounts *a, const char *domain,
+    struct pw_err *err); /* refused while it has mailboxes or aliases */
+/* PASSWORD NULL: none (cannot log in). QUOTA in bytes, 0: none. */
+int pw_accounts_mailbox_add(struct pw_accounts *a, const char *address,
+    const char *password, uint64_t quota, struct pw_err *err);
+int pw_accounts_mailbox_remove(struct pw_accounts *a, const char *address,
+    struct pw_err *err); /* the mail stays where it is */
+int pw_accounts_mailbox_passwd(struct pw_accounts *a, const char *address,
+    const char *password, struct pw_err *err);
+int pw_accounts_mailbox_quota(struct pw_accounts *a, const char *address,
+    uint64_t quota, struct pw_err *err);
+/* SOURCE is an address, or "@domain" for a catch-all.  A target that is not a
+ * local mailbox (or alias) is refused. */
+int pw_accounts_alias_add(struct pw_accounts *a, const char *source,
+    const char *target, struct pw_err *err);
+int pw_accounts_alias_remove(struct pw_accounts *a, const char *source,
+    const char *target /* NULL: all */, struct pw_err *err);
+/* Lines "address[,password[,quota]]", '#' comments; all or nothing, errors as
+ * "line N: ..." in REPORT.  COUNT: mailboxes made. */
+int pw_accounts_import(struct pw_accounts *a, struct pw_bytes text,
+    size_t *count, struct pw_strbuf *report);
+
+/* Walks; stop by returning non-zero. */
+typedef int (*pw_accounts_each)(void *arg, const char *a, const char *b,
+    uint64_t n);
+int pw_accounts_domains(struct pw_accounts *a, pw_accounts_each fn, void *arg,
+    struct pw_err *err); /* domain, "", mailboxes */
+int pw_accounts_mailboxes(struct pw_accounts *a, const char *domain_or_null,
+    pw_accounts_each fn, void *arg, struct pw_err *err); /* addr, path, quota */
+int pw_accounts_aliases(struct pw_accounts *a, const char *domain_or_null,
+    pw_accounts_each fn, void *arg, struct pw_err *err); /* source, target */
+
+/* Path of a mailbox below the mail root by the template; -1 when unknown. */
+int pw_accounts_path(struct pw_accounts *a, const char *mailbox, char *out,
+    size_t size);
+
+/* Rises with each change made through this handle or found in the file. */
+uint64_t pw_accounts_version(struct pw_accounts *a);
+
+/*
+ * The sealed snapshot that front answers RCPT from: a memfd, read-only, with
+ * a hash table of all addresses.  OVER names mailboxes that are over quota
+ * now (USAGE gives bytes; NULL: none).  -1 and ERR; the caller closes it.
+ */
+typedef uint64_t (*pw_usage_fn)(void *arg, struct pw_bytes mailbox);
+int pw_accounts_snapshot(struct pw_accounts *a, const char *postmaster,
+    pw_usage_fn usage, void *arg, struct pw_err *err);
+
+#endif

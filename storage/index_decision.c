@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Questions about decisions to decisions.db, as JSON.  What is read from the
+ * database is decoded with the same checks as what comes from a peer.  Same
+ * callers as index.c.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "dns/dns.h"
+#include "storage/address.h"
+#include "storage/decision.h"
+#include "storage/index_private.h"
+
+#define TRACE_DEFAULT 100
+#define TRACE_MAX 10000
+#define DNS_MAX 256
+
+/* Columns of decision_by_tid, decision_by_mid, decision_trace. */
+enum {
+	C_ID, C_TID, C_SESSION, C_PEER, C_PORT, C_LISTENER, C_HELO, C_RDNS,
+	C_TLS, C_FLAGS, C_MAIL_FROM, C_MESSAGE_ID, C_SIZE, C_REPLY, C_ACTION,
+	C_STEP, C_SCORE, C_AUTH, C_GENERATION, C_EVIDENCE, C_RUNS, C_DNS
+};
+
+static void
+set_text(json_t *o, const char *key, struct pw_q *q, int col)
+{
+	(void)json_object_set_new(o, key, pw_index_text(pw_q_bytes(q, col)));
+}
+
+static void
+set_int(json_t *o, const char *key, struct pw_q *q, int col)
+{
+	(void)json_object_set_new(o, key, json_integer(pw_q_i64(q, col)));
+}
+
+static void
+set_action(json_t *o, struct pw_q *q, int col)
+{
+	(void)json_object_set_new(o, "action",
+	    json_string(pw_action_name((uint8_t)pw_q_i64(q, col))));
+}
+
+/* ---- parts ---------------------------------------------------------------------- */
+
+static json_t *
+stages(struct pw_bytes runs)
+{
+	static const char *const names[] = { "hit", "no hit", "not applicable",
+		"could not run" };
+	json_t *list = pw_index_json(runs), *run;
+	size_t i;
+
+	json_array_foreach(list, i, run)
+	{
+		json_int_t o =
+		    json_integer_value(json_object_get(run, "outcome"));
+		(void)json_object_set_new(run, "outcome",
+		    json_string(o >= 0 && o < (json_int_t)PW_COUNT(names) ?
+			    names[o] :
+			    "unknown"));
+	}
+	return list;
+}
+
+static json_t *
+record_text(uint16_t type, const struct pw_dns_rr *rr)
+{
+	char text[PW_IP_STRLEN];
+	struct pw_ip ip = { .family = rr->data.len == 4 ? 4 : 6 };
+
+	if ((type == PW_DNS_A && rr->data.len == 4) ||
+	    (type == PW_DNS_AAAA && rr->data.len == 16)) {
+		memcpy(ip.b, rr->data.ptr, rr->data.len);
+		pw_ip_format(&ip, text);
+		return json_string(text);
+	}
+	if (type != PW_DNS_MX)
+		return pw_index_text(rr->data);
+	json_t *name = pw_index_text(rr->data);
+	json_t *both = json_sprintf("%u %s", (unsigned)rr->pref,
+	    json_string_value(name));
+	json_decref(name);
+	return both;
+}
+
+static json_t *
+answer_to_json(struct pw_bytes bytes)
+{
+	struct pw_pool *pool = pw_pool_new(1u << 20);
+	struct pw_dec dec;
+	json_t *o = NULL;
+
+	pw_dec_init(&dec, bytes);
+	const struct pw_dns_answer *a = pw_dns_answer_dec(&dec, pool);
+	if (a != NULL && pw_dec_end(&dec) == 0) {
+		json_t *records = json_array();
+		o = json_object();
+		(void)json_object_set_new(o, "name",
+		    pw_index_text(pw_bytes_of(a->name)));
+		(void)json_object_set_new(o, "type",
+		    json_string(pw_dns_type_name(a->type)));
+		(void)json_object_set_new(o, "status",
+		    json_string(pw_dns_status_name(a->status)));
+		(void)json_object_set_new(o, "secure",
+		    json_boolean(a->secure));
+		for (size_t i = 0; i < a->nrr; i++)
+			(void)json_array_append_new(records,
+			    record_text(a->type, &a->rr[i]));
+		(void)json_object_set_new(o, "records", records);
+	}
+	pw_pool_free(&pool);
+	return o;
+}
+
+/* ROWS is the list of hashes in the decision. */
+static json_t *
+answers(struct pw_db *db, struct pw_bytes rows)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i + 8 <= rows.len && i < DNS_MAX * 8; i += 8) {
+		uint64_t hash = 0;
+		for (size_t k = 0; k < 8; k++)
+			hash = hash << 8 | (unsigned char)rows.ptr[i + k];
+		struct pw_q *q = pw_q(db, PW_Q_DNS_READ);
+		pw_q_int(q, 1, (int64_t)hash);
+		if (pw_q_step(q) == PW_DB_ROW) {
+			json_t *o = answer_to_json(pw_q_bytes(q, 0));
+			if (o != NULL)
+				(void)json_array_append_new(list, o);
+		}
+		pw_q_reset(q);
+	}
+	return list;
+}
+
+static json_t *
+recipients(struct pw_db *db, int64_t id)
+{
+	json_t *list = json_array();
+	struct pw_q *q = pw_q(db, PW_Q_RCPT_LIST);
+
+	pw_q_int(q, 1, id);
+	while (pw_q_step(q) == PW_DB_ROW) {
+		json_t *o = json_object();
+		set_text(o, "given", q, 0);
+		set_text(o, "mailbox", q, 1);
+		set_text(o, "domain", q, 2);
+		set_action(o, q, 3);
+		set_text(o, "reply", q, 4);
+		set_text(o, "fate", q, 5);
+		(void)json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *
+cuts(struct pw_db *db, const char *tid)
+{
+	json_t *list = json_array();
+	struct pw_q *q = pw_q(db, PW_Q_CUT_LIST);
+
+	pw_q_str(q, 1, tid);
+	while (pw_q_step(q) == PW_DB_ROW) {
+		json_t *o = json_object();
+		(void)json_object_set_new(o, "offset",
+		    json_integer(pw_q_i64(q, 0)));
+		set_text(o, "bytes", q, 1);
+		(void)json_array_append_new(list, o);
+	}
+	return list;
+}
+
+/* All but what needs other statements. */
+static json_t *
+decision_to_json(struct pw_q *q)
+{
+	json_t *o = json_object();
+	int64_t flags = pw_q_i64(q, C_FLAGS);
+
+	set_text(o, "id", q, C_TID);
+	set_text(o, "session", q, C_SESSION);
+	set_int(o, "time", q, C_ID);
+	set_text(o, "peer", q, C_PEER);
+	set_int(o, "port", q, C_PORT);
+	set_text(o, "listener", q, C_LISTENER);
+	set_text(o, "helo", q, C_HELO);
+	set_text(o, "rdns", q, C_RDNS);
+	set_text(o, "tls", q, C_TLS);
+	(void)json_object_set_new(o, "esmtp", json_boolean(flags & 1));
+	(void)json_object_set_new(o, "smtputf8", json_boolean(flags & 2));
+	set_text(o, "mail_from", q, C_MAIL_FROM);
+	set_text(o, "message_id", q, C_MESSAGE_ID);
+	set_int(o, "size", q, C_SIZE);
+	set_text(o, "reply", q, C_REPLY);
+	set_action(o, q, C_ACTION);
+	set_text(o, "step", q, C_STEP);
+	(void)json_object_set_new(o, "score", json_real(pw_q_f64(q, C_SCORE)));
+	set_text(o, "auth_results", q, C_AUTH);
+	set_int(o, "config_generation", q, C_GENERATION);
+	(void)json_object_set_new(o, "evidence",
+	    pw_index_json(pw_q_bytes(q, C_EVIDENCE)));
+	(void)json_object_set_new(o, "stages", stages(pw_q_bytes(q, C_RUNS)));
+	return o;
+}
+
+/* ---- questions ------------------------------------------------------------------ */
+
+/* The row that Q finds, whole, or *ROW NULL. */
+static enum pw_db_rc
+one_decision(struct pw_db *db, struct pw_q *q, json_t **row)
+{
+	char dns[DNS_MAX * 8];
+	enum pw_db_rc rc = pw_q_step(q);
+
+	if (rc != PW_DB_ROW)
+		return rc;
+	json_t *o = decision_to_json(q);
+	int64_t id = pw_q_i64(q, C_ID);
+	struct pw_bytes rows = pw_bytes_sub(pw_q_bytes(q, C_DNS), 0,
+	    sizeof(dns));
+	memcpy(dns, rows.ptr, rows.len);
+	rows.ptr = dns;
+	pw_q_reset(q);
+	(void)json_object_set_new(o, "recipients", recipients(db, id));
+	(void)json_object_set_new(o, "dns", answers(db, rows));
+	(void)json_object_set_new(o, "cuts",
+	    cuts(db, json_string_value(json_object_get(o, "id"))));
+	*row = o;
+	return PW_DB_DONE;
+}
+
+static enum pw_db_rc
+by_mid(struct pw_index *x, struct pw_db *db, struct pw_bytes mid, json_t **row)
+{
+	struct pw_q *q = pw_q(db, PW_Q_DECISION_BY_MID);
+
+	pw_q_int(q, 1, pw_key_hash(x->dc_key, mid));
+	pw_q_text(q, 2, mid);
+	return one_decision(db, q, row);
+}
+
+int
+pw_index_decision(struct pw_index *x, const char *id, json_t **row,
+    struct pw_err *err)
+{
+	struct pw_db *db = pw_index_db(x, PW_DB_DECISIONS, err);
+	struct pw_bytes text = pw_bytes_of(id);
+	char other[2048];
+	enum pw_db_rc rc;
+
+	*row = NULL;
+	if (db == NULL)
+		return -1;
+	struct pw_q *q = pw_q(db, PW_Q_DECISION_BY_TID);
+	pw_q_text(q, 1, text);
+	rc = one_decision(db, q, row);
+	if (rc == PW_DB_DONE && *row == NULL && text.len > 0)
+		rc = by_mid(x, db, text, row);
+	if (rc == PW_DB_DONE && *row == NULL && text.len > 0)
+		rc = by_mid(x, db,
+		    pw_index_other_form(text, other, sizeof(other)), row);
+	if (pw_index_end(db, rc, err) != 0)
+		return -1;
+	if (*row == NULL)
+		return pw_err_set(err, ENOENT,
+		    "there is no decision on record for \"%.200s\"", id);
+	return 0;
+}
+
+int
+pw_index_trace(struct pw_index *x, const char *address, int64_t since_us,
+    int limit, json_t **rows, struct pw_err *err)
+{
+	char form[PW_ADDR_SIZE];
+	struct pw_db *db = pw_index_db(x, PW_DB_DECISIONS, err);
+	struct pw_bytes key = pw_addr_key(pw_bytes_of(address), form);
+	enum pw_db_rc rc;
+	json_t *row;
+	size_t i;
+
+	*rows = NULL;
+	if (db == NULL)
+		return -1;
+	json_t *list = json_array();
+	struct pw_q *q = pw_q(db, PW_Q_DECISION_TRACE);
+	pw_q_int(q, 1, pw_key_hash(x->dc_key, key));
+	pw_q_int(q, 2, since_us);
+	pw_q_int(q, 3, limit <= 0 ? TRACE_DEFAULT :
+		limit > TRACE_MAX ? TRACE_MAX :
+				    limit);
+	while ((rc = pw_q_step(q)) == PW_DB_ROW)
+		(void)json_array_append_new(list, decision_to_json(q));
+	json_array_foreach(list, i, row)
+		(void)json_object_set_new(row, "recipients",
+		    recipients(db,
+			json_integer_value(json_object_get(row, "time"))));
+	if (pw_index_end(db, rc, err) != 0) {
+		json_decref(list);
+		return -1;
+	}
+	*rows = list;
+	return 0;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files of the index's readers share. */
+#ifndef PW_STORAGE_INDEX_PRIVATE_H
+#define PW_STORAGE_INDEX_PRIVATE_H
+
+#include "storage/db.h"
+#include "storage/index.h"
+
+struct pw_index {
+	char *ix_path, *dc_path;
+	struct pw_db *ix, *dc;
+	uint8_t ix_key[16], dc_key[16];
+};
+
+/* A connection to the file that is there now, with a time limit running; NULL
+ * and ERR. */
+struct pw_db *pw_index_db(struct pw_index *x, enum pw_db_id id,
+    struct pw_err *err);
+/* What a query ended with: 0, or -1 and ERR in words. */
+int pw_index_end(struct pw_db *db, enum pw_db_rc rc, struct pw_err *err);
+
+/* Text from a database as JSON: what is no UTF-8 is told in escapes. */
+json_t *pw_index_text(struct pw_bytes b);
+/* Text that is JSON itself; null when it is not. */
+json_t *pw_index_json(struct pw_bytes b);
+/* "<a@b>" to "a@b" and the other way round, in OUT; a Message-ID is found in
+ * both forms. */
+struct pw_bytes pw_index_other_form(struct pw_bytes mid, char *out,
+    size_t size);
+
+#endif

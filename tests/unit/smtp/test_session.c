@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: ISC */
+/* Whole dialogues, fed whole, octet by octet and cut at each place. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "session_env.h"
+#include "storage/decision.h"
+
+#define HELLO "EHLO client.test\r\n"
+#define START HELLO "MAIL FROM:<s@sender.test>\r\nRCPT TO:<alice@example.test>\r\n"
+#define ALICE "RCPT TO:<alice@example.test>\r\n"
+
+/* Codes of all replies, one word each; lines of one reply count once. */
+static const char *
+codes(struct pw_bytes out)
+{
+	static char text[8192];
+	size_t n = 0;
+
+	for (size_t at = 0; at + 4 <= out.len;) {
+		struct pw_bytes line = pw_bytes_sub(out, at, out.len);
+		ptrdiff_t lf = pw_bytes_chr(line, '\n');
+
+		ck_assert(lf > 0);
+		if (line.ptr[3] == ' ' && n + 5 < sizeof(text)) {
+			memcpy(text + n, line.ptr, 3);
+			text[n + 3] = ' ';
+			n += 4;
+		}
+		at += (size_t)lf + 1;
+	}
+	text[n > 0 ? n - 1 : 0] = '\0';
+	return text;
+}
+
+struct dialogue {
+	const char *input, *codes;
+	unsigned deliveries;
+};
+
+/* clang-format off */
+static const struct dialogue dialogues[] = {
+	{ START "DATA\r\nSubject: a\r\n\r\nbody\r\n.\r\nQUIT\r\n",
+	    "220 250 250 250 354 250 221", 1 },
+	{ START "DATA\r\n.\r\n", "220 250 250 250 354 250", 1 },
+	{ START "DATA\r\na\n.\r\nMAIL FROM:<x@y.test>\r\n.\r\n",
+	    "220 250 250 250 354 550", 0 },
+	{ START "DATA\r\na\r.\r\n.\r\n", "220 250 250 250 354 550", 0 },
+	{ START "DATA\r\na\r\n.\nQUIT\r\n.\r\n", "220 250 250 250 354 550", 0 },
+	{ START "DATA\r\na\r\n.\r.\r\n.\r\n", "220 250 250 250 354 550", 0 },
+	{ START "BDAT 6\r\nab\ncd\rBDAT 0 LAST\r\n",
+	    "220 250 250 250 250 250", 1 },
+	{ START "BDAT 5 LAST\r\nabc\r\nNOOP\r\n", "220 250 250 250 250 250", 1 },
+	{ START "BDAT -5 LAST\r\nabc\r\n", "220 250 250 250 501", 0 },
+	{ START "BDAT 99999999999999999999\r\n", "220 250 250 250 552", 0 },
+	{ START "BDAT 3\r\nabcDATA\r\nRSET\r\nDATA\r\n",
+	    "220 250 250 250 250 503 250 503", 0 },
+	{ START "BDAT 3\r\nabc" ALICE "BDAT 0 LAST\r\n",
+	    "220 250 250 250 250 503 250", 1 },
+	{ HELLO "BDAT 6\r\nQUIT\r\nNOOP\r\n", "220 250 503 250", 0 },
+	{ "NOOP\nNOOP\r\nNOOP\r\n", "220 500 250", 0 },
+	{ "NO\rOP\r\nHELP\r\n", "220 500 214", 0 },
+	{ HELLO "DATA\r\n", "220 250 503", 0 },
+	{ HELLO "MAIL FROM:<>\r\nDATA\r\n", "220 250 250 554", 0 },
+	{ HELLO "MAIL FROM:<>\r\nRCPT TO:<x@other.test>\r\nDATA\r\n",
+	    "220 250 250 550 554", 0 },
+	{ "MAIL FROM:<>\r\n", "220 503", 0 },
+	{ START "MAIL FROM:<a@b.test>\r\n" ALICE, "220 250 250 250 503 250", 0 },
+	{ START HELLO "DATA\r\n", "220 250 250 250 250 503", 0 },
+	{ HELLO "MAIL FROM:<a@b.test> SIZE=99999999999\r\nDATA\r\n",
+	    "220 250 552 503", 0 },
+	{ HELLO "MAIL FROM:<a@b.test> FOO=1\r\nDATA\r\n", "220 250 555 503", 0 },
+	{ HELLO "MAIL FROM:<\xc3\xa4@b.test>\r\nMAIL FROM:<\xc3\xa4@b.test> SMTPUTF8\r\n"
+	    "RCPT TO:<alice@b\xc3\xbc" "cher.test>\r\n",
+	    "220 250 553 250 250", 0 },
+	{ HELLO "MAIL FROM:<a@b.test>\r\nRCPT TO:<full@example.test>\r\n"
+	    "RCPT TO:<loop@example.test>\r\nRCPT TO:<nobody@example.test>\r\n"
+	    "RCPT TO:<postmaster>\r\n", "220 250 250 452 550 550 250", 0 },
+	{ "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "220 554", 0 },
+	{ "VRFY alice\r\nEXPN team\r\nHELP\r\nNOOP x\r\nRSET\r\nFOO\r\n",
+	    "220 252 502 214 250 250 500", 0 },
+	{ START "DATA x\r\nDATA\r\n..a\r\n.\r\n", "220 250 250 250 501 354 250", 1 },
+};
+/* clang-format on */
+
+static void
+play(const struct dialogue *d, size_t piece)
+{
+	unsigned before = fake.deliveries;
+	const char *got;
+
+	session_open();
+	session_feed(pw_bytes_of(d->input), piece);
+	got = codes(fake_conn_output());
+	ck_assert_msg(strcmp(got, d->codes) == 0,
+	    "%s\nin pieces of %zu: %s, not %s", d->input, piece, got,
+	    d->codes);
+	ck_assert_uint_eq(fake.deliveries - before, d->deliveries);
+	session_close();
+}
+
+START_TEST(test_dialogues)
+{
+	for (int async = 0; async < 2; async++) {
+		fake.async = async != 0;
+		for (size_t piece = 0; piece < 8; piece++)
+			play(&dialogues[_i], piece);
+	}
+}
+END_TEST
+
+START_TEST(test_each_cut)
+{
+	const struct dialogue *d = &dialogues[_i];
+	size_t len = strlen(d->input);
+
+	for (size_t cut = 1; cut < len; cut++) {
+		session_open();
+		session_feed(pw_bytes(d->input, cut), 0);
+		session_feed(pw_bytes(d->input + cut, len - cut), 0);
+		ck_assert_str_eq(codes(fake_conn_output()), d->codes);
+		session_close();
+	}
+}
+END_TEST
+
+/* A peer that goes away leaves nothing, wherever it was. */
+START_TEST(test_vanish)
+{
+	const struct dialogue *d = &dialogues[_i];
+	size_t len = strlen(d->input);
+
+	for (int how = 0; how < 3; how++)
+		for (size_t cut = 0; cut <= len; cut++) {
+			fake_reset();
+			fake.async = how > 0;
+			session_open();
+			fake.never = how == 2;
+			fake.store_never = how == 1;
+			session_feed(pw_bytes(d->input, cut), 0);
+			session_close();
+		}
+}
+END_TEST
+
+START_TEST(test_content)
+{
+	static const char text[] = "DATA\r\nA: b\r\n\r\n..x\r\n.y\r\n\r\n.\r\n";
+
+	session_open();
+	session_feed(PW_LIT(START), 0);
+	session_feed(pw_bytes_of(text), (size_t)_i);
+	ck_assert_str_eq(pw_strbuf_cstr(&fake.message),
+	    "A: b\r\n\r\n.x\r\ny\r\n\r\n");
+	ck_assert_ptr_nonnull(strstr(pw_strbuf_cstr(&fake.prefix),
+	    "Return-Path: <s@sender.test>\r\nDelivered-To: alice@example.test"
+	    "\r\nX-Original-To: alice@example.test\r\nReceived: from "
+	    "client.test ([192.0.2.1])\r\n\tby mx.example.test (Postward) "
+	    "with ESMTP id "));
+	ck_assert_ptr_nonnull(strstr(pw_strbuf_cstr(&fake.prefix),
+	    "\r\n\tfor <alice@example.test>;\r\n\t"));
+	session_close();
+}
+END_TEST
+
+START_TEST(test_one_copy)
+{
+	session_open();
+	session_feed(PW_LIT(START ALICE "RCPT TO:<team@example.test>\r\n"
+		"RCPT TO:<alice+x@example.test>\r\n"
+		"DATA\r\nx\r\n.\r\n"), 0);
+	ck_assert_uint_eq(fake.ntarget, 2);
+	ck_assert_ptr_null(strstr(pw_strbuf_cstr(&fake.prefix), "for <"));
+	session_close();
+}
+END_TEST
+
+/* Above the bound a message goes to the store in pieces. */
+START_TEST(test_pieces)
+{
+	char chunk[65536];
+	size_t total = 2;
+
+	memset(chunk, 'x', sizeof(chunk));
+	for (size_t i = 80; i < sizeof(chunk); i += 80)
+		memcpy(chunk + i, "\r\n", 2);
+	memcpy(chunk + sizeof(chunk) - 2, "\r\n", 2);
+	test_cfg->smtp.body_in_memory = 100000;
+	session_open();
+	session_feed(PW_LIT(START "DATA\r\n\r\n"), 0);
+	for (int i = 0; i < 20; i++, total += sizeof(chunk))
+		session_feed(pw_bytes(chunk, sizeof(chunk)), 30000);
+	session_feed(PW_LIT(".\r\n"), 0);
+	ck_assert_str_eq(codes(fake_conn_output()),
+	    "220 250 250 250 354 250");
+	ck_assert_uint_ge(fake.pieces, 5);
+	ck_assert_uint_eq(fake.spool_octets, total);
+	ck_assert_uint_eq(fake.drops, 0);
+	session_close();
+
+	session_open();
+	session_feed(PW_LIT(START "DATA\r\n"), 0);
+	for (int i = 0; i < 4; i++)
+		session_feed(pw_bytes(chunk, sizeof(chunk)), 0);
+	session_close();
+	ck_assert_uint_eq(fake.drops, 1);
+}
+END_TEST
+
+START_TEST(test_starttls)
+{
+	session_open();
+	session_feed(PW_LIT("EHLO a.test\r\nSTARTTLS\r\n"), 1);
+	session_feed(PW_LIT("MAIL FROM:<>\r\nEHLO b.test\r\nSTARTTLS\r\n"), 0);
+	ck_assert_str_eq(codes(fake_conn_output()), "220 250 220 503 250 503");
+	session_close();
+
+	session_open();
+	session_feed(PW_LIT("EHLO a.test\r\nSTARTTLS\r\nMAIL FROM:<>\r\n"), 0);
+	ck_assert_str_eq(codes(fake_conn_output()), "220 250 554");
+	session_close();
+}
+END_TEST
+
+START_TEST(test_store_codes)
+{
+	static const char *const want[] = { "250", "451", "452", "452", "451" };
+	char all[64];
+
+	fake.code = (enum pw_store_code)_i;
+	session_open();
+	session_feed(PW_LIT(START "DATA\r\nx\r\n.\r\nDATA\r\n"), 0);
+	(void)snprintf(all, sizeof(all), "220 250 250 250 354 %s 503",
+	    want[_i]);
+	ck_assert_str_eq(codes(fake_conn_output()), all);
+	session_close();
+}
+END_TEST
+
+START_TEST(test_actions)
+{
+	static const struct {
+		uint8_t action;
+		const char *reply, *want;
+		size_t targets;
+	} t[] = {
+		{ PW_ACT_JUNK, NULL, "250", 1 },
+		{ PW_ACT_HOLD, NULL, "250", 1 },
+		{ PW_ACT_REFUSE_KEEP, "554 5.7.1 no", "554", 1 },
+		{ PW_ACT_REFUSE, "550 5.7.1 a\r\n250 ok", "550", 0 },
+		{ PW_ACT_REFUSE, "250 2.0.0 ok", "550", 0 },
+		{ PW_ACT_DEFER, NULL, "451", 0 },
+		{ PW_ACT_DISCARD, NULL, "250", 0 },
+	};
+	char all[64];
+
+	fake.result.action = t[_i].action;
+	fake.result.reply = t[_i].reply;
+	session_open();
+	session_feed(PW_LIT(START "DATA\r\nx\r\n.\r\nDATA\r\n"), 0);
+	(void)snprintf(all, sizeof(all), "220 250 250 250 354 %s 503",
+	    t[_i].want);
+	ck_assert_str_eq(codes(fake_conn_output()), all);
+	ck_assert_uint_eq(fake.ntarget, t[_i].targets);
+	ck_assert_uint_eq(fake.action, t[_i].action);
+	session_close();
+}
+END_TEST
+
+START_TEST(test_early)
+{
+	struct pw_bytes out;
+
+	fake.early[_i] = "550 5.7.27 no";
+	session_open();
+	session_feed(PW_LIT(START "DATA\r\n"), 0);
+	out = fake_conn_output();
+	ck_assert_ptr_nonnull(memmem(out.ptr, out.len, "550 5.7.27 no\r\n",
+	    15));
+	session_close();
+}
+END_TEST
+
+START_TEST(test_limits)
+{
+	static const char *const noops =
+	    "NOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\n";
+
+	test_cfg->smtp.max_junk_commands = 3;
+	session_open();
+	session_feed(pw_bytes_of(noops), 0);
+	ck_assert_str_eq(codes(fake_conn_output()),
+	    "220 250 250 250 250 421");
+	session_close();
+	test_cfg->smtp.max_errors = 2;
+	session_open();
+	session_feed(PW_LIT("A\r\nB\r\nC\r\nD\r\n"), 0);
+	ck_assert_str_eq(codes(fake_conn_output()), "220 500 500 500 421");
+	session_close();
+	test_cfg->smtp.max_unknown_recipients = 1;
+	session_open();
+	session_feed(PW_LIT(HELLO "MAIL FROM:<>\r\nRCPT TO:<n@example.test>\r\n"
+		"RCPT TO:<n@example.test>\r\nRCPT TO:<n@example.test>\r\n"),
+	    0);
+	ck_assert_str_eq(codes(fake_conn_output()), "220 250 250 550 550 421");
+	session_close();
+	test_cfg->smtp.max_sessions = 0;
+	session_open();
+	ck_assert_str_eq(codes(fake_conn_output()), "421");
+	session_close();
+}
+END_TEST
+
+static void
+setup(void)
+{
+	session_env_init(true);
+}
+
+Suite *pw_suite_smtp_session(void);
+
+Suite *
+pw_suite_smtp_session(void)
+{
+	Suite *s = suite_create("smtp/session");
+	TCase *tc = tcase_create("session");
+	int n = (int)PW_COUNT(dialogues);
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_loop_test(tc, test_dialogues, 0, n);
+	tcase_add_loop_test(tc, test_each_cut, 0, n);
+	tcase_add_loop_test(tc, test_vanish, 0, n);
+	tcase_add_loop_test(tc, test_content, 0, 8);
+	tcase_add_test(tc, test_one_copy);
+	tcase_add_test(tc, test_pieces);
+	tcase_add_test(tc, test_starttls);
+	tcase_add_loop_test(tc, test_store_codes, 0, 5);
+	tcase_add_loop_test(tc, test_actions, 0, 7);
+	tcase_add_loop_test(tc, test_early, 0, 4);
+	tcase_add_test(tc, test_limits);
+	suite_add_tcase(s, tc);
+	return s;
+}
