@@ -56,7 +56,7 @@ pw_host_has_fact(const char *name)
 {
 	static const char *const names[] = { "peer.ip", "peer.port",
 		"listener", "tls.version", "tls.cipher", "trusted",
-		"helo.name", "helo.esmtp", "mail.address", "mail.local",
+		"session.early_text", "helo.name", "helo.esmtp", "mail.address", "mail.local",
 		"mail.domain", "mail.size", "mail.smtputf8", "rcpt.address",
 		"message.size", "message.header_len", "message.hops",
 		"message.long_line", "host.name", "host.authserv_id", "time" };

@@ -252,6 +252,7 @@ pw_pipe_result(struct pw_pipe *pipe)
 	r->step = pw_pool_cstr(pipe->trans.pool, pw_bytes_of(v.step));
 	r->auth_results = pw_authres_write(pipe->trans.pool,
 	    pipe->p->authserv_id, m.ar, m.nar);
+	r->crashed = pipe->crashed;
 	if (v.error_note)
 		add_note(pipe, &m);
 	r->dns = all_answers(pipe);

@@ -154,6 +154,7 @@ struct pw_pipe_result {
 	struct pw_pipe_cut *cut;
 	struct pw_bytes meta;    /* encoded struct pw_meta, or empty */
 	const struct pw_dns_set *dns;
+	bool crashed; /* reading the message ended a scan process */
 	const char *iprev_name;  /* confirmed reverse name, or "" */
 };
 const struct pw_pipe_result *pw_pipe_result(struct pw_pipe *pipe);

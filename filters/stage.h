@@ -77,6 +77,7 @@ struct pw_fact {
 /*
  * Facts that the host provides, by name (all may be absent):
  *   peer.ip peer.port listener tls.version tls.cipher trusted
+ *   session.early_text (how often the client spoke before its turn)
  *   helo.name helo.esmtp
  *   mail.address mail.local mail.domain mail.size mail.smtputf8
  *   rcpt.address (several; in phase RCPT index 0 is the one at hand)

@@ -51,7 +51,7 @@ judge(const struct pw_session *s, uint64_t size)
 	case PW_S_MAIL:
 		return PW_R_NO_RCPT;
 	case PW_S_CHUNKS:
-		if (size > s->env->cfg->smtp.max_message - tx->body.size)
+		if (size > pw_session_limits(s)->max_message - tx->body.size)
 			return PW_R_TOO_BIG;
 		return PW_R_OK;
 	default:
@@ -70,7 +70,7 @@ pw_cmd_bdat(struct pw_session *s, struct pw_bytes arg)
 		pw_session_end(s, PW_R_BDAT_BROKEN, "bdat without size");
 		return;
 	}
-	if (size > s->env->cfg->smtp.max_message) {
+	if (size > pw_session_limits(s)->max_message) {
 		pw_session_limit(s, PW_R_BDAT_HUGE, PW_CNT_LIMIT_MESSAGE,
 		    "smtp.max-message");
 		return;
@@ -87,7 +87,7 @@ pw_cmd_bdat(struct pw_session *s, struct pw_bytes arg)
 	if (id == PW_R_OK && s->state == PW_S_RCPT)
 		pw_session_to(s, PW_S_CHUNKS);
 	else
-		pw_session_expect(s, s->env->cfg->smtp.data_timeout);
+		pw_session_expect(s, pw_session_limits(s)->data_timeout);
 	if (size == 0)
 		pw_bdat_done(s);
 }

@@ -21,15 +21,15 @@ is_far_too_big(const struct pw_session *s)
 {
 	const struct pw_body *b = &s->tx->body;
 
-	return b->over > s->env->cfg->smtp.max_message &&
-	    b->size + b->over > 2 * s->env->cfg->smtp.max_message;
+	return b->over > pw_session_limits(s)->max_message &&
+	    b->size + b->over > 2 * pw_session_limits(s)->max_message;
 }
 
 static bool
 is_too_slow(const struct pw_session *s)
 {
 	uint64_t ms = pw_loop_now(s->env->loop) - s->data_since;
-	uint64_t rate = s->env->cfg->smtp.min_rate;
+	uint64_t rate = pw_session_limits(s)->min_rate;
 
 	ms = ms > s->paused_ms ? ms - s->paused_ms : 0;
 	return rate > 0 && ms > RATE_GRACE_MS &&
@@ -70,7 +70,7 @@ pw_session_take_body(struct pw_session *s, struct pw_bytes in)
 		    "smtp.min-rate");
 		return used;
 	}
-	pw_session_expect(s, s->env->cfg->smtp.data_timeout);
+	pw_session_expect(s, pw_session_limits(s)->data_timeout);
 	if (result == PW_BODY_PIECE) {
 		s->tx->piece_ends_chunk = chunk && s->chunk_left == 0;
 		pw_finish_piece(s);

@@ -27,7 +27,7 @@ announce(struct pw_session *s)
 	add_line(&sb, false, s->env->hostname);
 	add_line(&sb, false, "PIPELINING");
 	(void)snprintf(text, sizeof(text), "SIZE %" PRIu64,
-	    cfg->smtp.max_message);
+	    pw_session_limits(s)->max_message);
 	add_line(&sb, false, text);
 	if (s->env->tls != NULL && !s->tls_on && pw_session_listener(s)->tls)
 		add_line(&sb, false, "STARTTLS");
@@ -38,7 +38,7 @@ announce(struct pw_session *s)
 	add_line(&sb, false, "CHUNKING");
 	(void)snprintf(text, sizeof(text),
 	    "LIMITS RCPTMAX=%" PRId64 " MAILMAX=%" PRId64,
-	    cfg->smtp.max_recipients, cfg->smtp.max_messages);
+	    pw_session_limits(s)->max_recipients, pw_session_limits(s)->max_messages);
 	add_line(&sb, false, text);
 	add_line(&sb, false, "ENHANCEDSTATUSCODES");
 	add_line(&sb, true, "HELP");

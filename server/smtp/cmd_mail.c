@@ -66,7 +66,7 @@ parse(struct pw_session *s, struct pw_bytes arg)
 		return param_reply(pf);
 	if (tx->from.utf8 && !tx->param.smtputf8)
 		return PW_R_FROM_UTF8;
-	if (tx->param.has_size && tx->param.size > cfg->smtp.max_message) {
+	if (tx->param.has_size && tx->param.size > pw_session_limits(s)->max_message) {
 		pw_count(s->env->count, PW_CNT_LIMIT_MESSAGE);
 		return PW_R_TOO_BIG;
 	}
@@ -114,7 +114,7 @@ pw_cmd_mail(struct pw_session *s, struct pw_bytes arg)
 {
 	enum pw_reply_id id;
 
-	if (s->messages >= (uint64_t)s->env->cfg->smtp.max_messages) {
+	if (s->messages >= (uint64_t)pw_session_limits(s)->max_messages) {
 		pw_session_limit(s, PW_R_LIMIT_MESSAGES, PW_CNT_LIMIT_MESSAGES,
 		    "smtp.max-messages");
 		return;

@@ -135,7 +135,6 @@ parse(struct pw_session *s, struct pw_bytes arg, struct pw_path *path)
 void
 pw_cmd_rcpt(struct pw_session *s, struct pw_bytes arg)
 {
-	const struct pw_config *cfg = s->env->cfg;
 	struct pw_tx *tx = s->tx;
 	struct pw_path path;
 	struct pw_dest *dest = NULL;
@@ -147,7 +146,7 @@ pw_cmd_rcpt(struct pw_session *s, struct pw_bytes arg)
 		pw_session_reply(s, id);
 		return;
 	}
-	if (tx->naccepted >= (uint64_t)cfg->smtp.max_recipients) {
+	if (tx->naccepted >= (uint64_t)pw_session_limits(s)->max_recipients) {
 		pw_count(s->env->count, PW_CNT_LIMIT_RECIPIENTS);
 		pw_session_reply(s, PW_R_RCPT_MANY);
 		return;
@@ -155,7 +154,7 @@ pw_cmd_rcpt(struct pw_session *s, struct pw_bytes arg)
 	id = resolve(s, &path, &dest, &n);
 	if (id != PW_R_OK) {
 		refuse(s, &path, id);
-		if (s->unknown > (uint64_t)cfg->smtp.max_unknown_recipients)
+		if (s->unknown > (uint64_t)pw_session_limits(s)->max_unknown_recipients)
 			pw_session_limit(s, PW_R_LIMIT_UNKNOWN,
 			    PW_CNT_LIMIT_UNKNOWN,
 			    "smtp.max-unknown-recipients");

@@ -104,7 +104,7 @@ is_unsound(struct pw_session *s)
 			refuse(s, faults[i].reply);
 			return true;
 		}
-	if (b->hops > (uint64_t)s->env->cfg->smtp.max_hops) {
+	if (b->hops > (uint64_t)pw_session_limits(s)->max_hops) {
 		pw_count(s->env->count, PW_CNT_LIMIT_HOPS);
 		refuse(s, PW_R_DATA_LOOP);
 		return true;
@@ -188,6 +188,9 @@ judged(struct pw_session *s)
 		.step = r->step != NULL ? r->step : "" };
 	struct pw_delivery *d = NULL;
 
+	if (r->crashed) /* for the developer */
+		pw_store_client_aside(s->env->store,
+		    "a stage ended its process", s->tx->fd);
 	j.reply = final_reply(s, r);
 	if (j.reply == NULL) {
 		refuse(s, PW_R_NO_MEMORY);
@@ -264,7 +267,7 @@ pw_finish(struct pw_session *s)
 	uint64_t len;
 
 	pw_session_to(s, PW_S_END);
-	pw_session_expect(s, s->env->cfg->smtp.end_timeout);
+	pw_session_expect(s, pw_session_limits(s)->end_timeout);
 	pw_body_finish(&tx->body);
 	if (is_unsound(s))
 		return;
@@ -297,7 +300,7 @@ after_piece(struct pw_session *s)
 			open_spool(s);
 		return;
 	}
-	pw_session_expect(s, s->env->cfg->smtp.data_timeout);
+	pw_session_expect(s, pw_session_limits(s)->data_timeout);
 	if (s->tx->piece_ends_chunk) {
 		s->tx->piece_ends_chunk = false;
 		pw_bdat_done(s);
@@ -328,7 +331,7 @@ pw_finish_piece(struct pw_session *s)
 		    s->tx->piece_len, on_piece, s);
 		(void)close(fd);
 	}
-	pw_session_expect(s, s->env->cfg->smtp.end_timeout);
+	pw_session_expect(s, pw_session_limits(s)->end_timeout);
 	if (s->call != NULL) {
 		pw_session_wait(s, PW_W_STORE, after_piece);
 		return;

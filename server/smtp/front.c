@@ -198,6 +198,7 @@ set_up(struct front *f, const struct pw_front_args *args, struct pw_err *err)
 	f->shared.cfg = args->cfg;
 	f->shared.listener = args->listener;
 	f->shared.nlistener = args->nlistener;
+	f->shared.limit = pw_smtp_limits_new(args->cfg);
 	f->shared.budget.max = args->cfg->smtp.memory_budget;
 	f->shared.on_ended = thread_ended;
 	f->shared.on_stuck = report_stuck;
@@ -267,6 +268,7 @@ pw_front_run(const struct pw_front_args *args)
 		front_thread_free(&f.thread[i]);
 	pw_limits_free(&f.shared.limits);
 	pw_tls_drop(&f.shared.tls);
+	free(f.shared.limit);
 	free(f.thread);
 	return rc;
 }

@@ -363,6 +363,7 @@ front_thread_new(struct front_shared *shared, size_t index,
 	t->scan = pw_scan_client_new(t->loop, on_stuck, t);
 	t->env = (struct pw_smtp_env){ .loop = t->loop, .cfg = shared->cfg,
 		.hostname = shared->cfg->server.hostname, .tls = shared->tls,
+		.limit = shared->limit,
 		.limits = shared->limits, .budget = &shared->budget,
 		.count = &t->count, .on_session_end = on_session_end,
 		.arg = t };

@@ -17,6 +17,7 @@ struct front_shared {
 	const struct pw_front_listener *listener;
 	size_t nlistener;
 	struct pw_tls *tls;
+	struct pw_config_smtp *limit; /* of each listener */
 	struct pw_limits *limits;
 	struct pw_budget budget;
 	struct pw_loop *main_loop;

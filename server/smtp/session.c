@@ -33,8 +33,6 @@ pw_session_wait(struct pw_session *s, enum pw_session_wait what,
 static void
 command_done(struct pw_session *s)
 {
-	const struct pw_config *cfg = s->env->cfg;
-
 	if (s->state == PW_S_CLOSED || s->wait != PW_W_NONE)
 		return;
 	if (s->peer_closed) {
@@ -43,16 +41,16 @@ command_done(struct pw_session *s)
 		pw_conn_close_after_flush(s->conn);
 		return;
 	}
-	if (s->errors > (uint64_t)cfg->smtp.max_errors)
+	if (s->errors > (uint64_t)pw_session_limits(s)->max_errors)
 		pw_session_limit(s, PW_R_LIMIT_ERRORS, PW_CNT_LIMIT_ERRORS,
 		    "smtp.max-errors");
-	else if (s->junk > (uint64_t)cfg->smtp.max_junk_commands)
+	else if (s->junk > (uint64_t)pw_session_limits(s)->max_junk_commands)
 		pw_session_limit(s, PW_R_LIMIT_JUNK, PW_CNT_LIMIT_JUNK,
 		    "smtp.max-junk-commands");
 	else if (s->env->stopping && s->tx == NULL)
 		pw_session_end(s, PW_R_SHUTDOWN, "stop");
 	else if (s->state != PW_S_DATA && s->chunk_left == 0)
-		pw_session_expect(s, cfg->smtp.command_timeout);
+		pw_session_expect(s, pw_session_limits(s)->command_timeout);
 }
 
 void
@@ -89,7 +87,7 @@ pw_session_phase(struct pw_session *s, enum pw_phase phase,
 		return;
 	}
 	pw_session_wait(s, PW_W_PHASE, then);
-	pw_session_expect(s, s->env->cfg->smtp.end_timeout);
+	pw_session_expect(s, pw_session_limits(s)->end_timeout);
 }
 
 /* ---- deadlines ------------------------------------------------------------------ */
@@ -99,7 +97,7 @@ session_end(const struct pw_session *s)
 {
 	/* A message that is whole is still answered. */
 	return s->state == PW_S_END || s->state == PW_S_CLOSED
-	    ? UINT64_MAX : s->started + s->env->cfg->smtp.session_timeout;
+	    ? UINT64_MAX : s->started + pw_session_limits(s)->session_timeout;
 }
 
 static void
@@ -176,18 +174,17 @@ connect_done(struct pw_session *s)
 	}
 	pw_session_to(s, PW_S_GREETED);
 	pw_session_reply_value(s, PW_R_BANNER, pw_bytes_of(s->env->hostname));
-	pw_session_expect(s, s->env->cfg->smtp.command_timeout);
+	pw_session_expect(s, pw_session_limits(s)->command_timeout);
 }
 
 /* The peer is known: is there room for it? */
 static bool
 admit(struct pw_session *s)
 {
-	const struct pw_config *cfg = s->env->cfg;
 	const struct pw_limit_caps caps = {
-		.total = (uint32_t)cfg->smtp.max_sessions,
-		.address = (uint32_t)cfg->smtp.max_sessions_address,
-		.network = (uint32_t)cfg->smtp.max_sessions_network,
+		.total = (uint32_t)pw_session_limits(s)->max_sessions,
+		.address = (uint32_t)pw_session_limits(s)->max_sessions_address,
+		.network = (uint32_t)pw_session_limits(s)->max_sessions_network,
 	};
 
 	switch (pw_limits_enter(s->env->limits, &s->peer, s->trusted, &caps,
@@ -264,7 +261,7 @@ take_line(struct pw_session *s, struct pw_bytes in)
 		pw_cmd_foreign(s, PW_BYTES_NONE);
 		return in.len;
 	}
-	r = pw_line_next(&s->line, in, s->env->cfg->smtp.max_command_line - 2,
+	r = pw_line_next(&s->line, in, pw_session_limits(s)->max_command_line - 2,
 	    &used, &line);
 	if (r == PW_LINE_MORE)
 		return used;
@@ -272,7 +269,7 @@ take_line(struct pw_session *s, struct pw_bytes in)
 	s->behind = in.len - used;
 	s->cmd = NULL;
 	pw_count(s->env->count, PW_CNT_COMMANDS);
-	if (s->commands > (uint64_t)s->env->cfg->smtp.max_commands) {
+	if (s->commands > (uint64_t)pw_session_limits(s)->max_commands) {
 		pw_session_limit(s, PW_R_LIMIT_COMMANDS, PW_CNT_LIMIT_COMMANDS,
 		    "smtp.max-commands");
 	} else if (r == PW_LINE_READY) {

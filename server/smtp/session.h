@@ -59,6 +59,8 @@ struct pw_smtp_env {
 	struct pw_pipeline *pipeline;
 	struct pw_store_client *store;
 	const struct pw_tls *tls; /* NULL: no STARTTLS */
+	/* Limits of each listener (pw_smtp_limits_new()); NULL: cfg->smtp. */
+	const struct pw_config_smtp *limit;
 	struct pw_limits *limits;
 	struct pw_budget *budget;
 	struct pw_counters *count;
@@ -171,6 +173,11 @@ void pw_session_early_text(struct pw_session *s);
 /* Octets of the message that is coming; the number used. */
 size_t pw_session_take_body(struct pw_session *s, struct pw_bytes in);
 
+/* The section smtp with what each listener says in its place; one entry for
+ * each, free() it. */
+struct pw_config_smtp *pw_smtp_limits_new(const struct pw_config *cfg);
+/* Those of the session's listener. */
+const struct pw_config_smtp *pw_session_limits(const struct pw_session *s);
 const struct pw_config_listener *pw_session_listener(
     const struct pw_session *s);
 

@@ -78,12 +78,11 @@ drop_transaction(struct pw_session *s)
 static void
 begin_body(struct pw_session *s)
 {
-	const struct pw_config *cfg = s->env->cfg;
 	struct pw_body_limits limit = {
-		.max_message = cfg->smtp.max_message,
-		.max_header = cfg->smtp.max_header,
-		.piece = cfg->smtp.body_in_memory,
-		.max_line = (uint32_t)cfg->smtp.max_line,
+		.max_message = pw_session_limits(s)->max_message,
+		.max_header = pw_session_limits(s)->max_header,
+		.piece = pw_session_limits(s)->body_in_memory,
+		.max_line = (uint32_t)pw_session_limits(s)->max_line,
 		.normalize = pw_netlist_has(
 		    &pw_session_listener(s)->normalize, &s->peer),
 	};
@@ -95,7 +94,7 @@ begin_body(struct pw_session *s)
 		s->data_since = pw_loop_now(s->env->loop);
 		s->data_octets = s->paused_ms = 0;
 	}
-	pw_session_expect(s, cfg->smtp.data_timeout);
+	pw_session_expect(s, pw_session_limits(s)->data_timeout);
 }
 
 void

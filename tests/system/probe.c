@@ -23,6 +23,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -238,9 +239,30 @@ signal_parent(void)
 }
 
 static int
-signal_all(void)
+signal_tkill(void)
 {
 	return (int)syscall(SYS_tkill, getppid(), 0);
+}
+
+static int
+signal_tgkill(void)
+{
+	return (int)syscall(SYS_tgkill, getppid(), getppid(), 0);
+}
+
+/* What abort() and assertions need. */
+static int
+raise_own(void)
+{
+	return signal(SIGUSR1, SIG_IGN) == SIG_ERR ? -1 : raise(SIGUSR1);
+}
+
+static int
+limit_other(void)
+{
+	struct rlimit rl = { 0, 0 };
+
+	return prlimit(getppid(), RLIMIT_NPROC, NULL, &rl);
 }
 
 static int
@@ -324,7 +346,9 @@ static const struct {
 	{ "listen", listen_port }, { "execve", run_program },
 	{ "ptrace", trace }, { "fork", new_process },
 	{ "thread", new_thread }, { "signal", signal_parent },
-	{ "signal_all", signal_all }, { "setuid", become_root },
+	{ "signal_tkill", signal_tkill },
+	{ "signal_tgkill", signal_tgkill }, { "raise", raise_own },
+	{ "limit_other", limit_other }, { "setuid", become_root },
 	{ "chroot", change_root }, { "mount", mount_tmp },
 	{ "unshare", new_space }, { "dumpable", dumpable },
 	{ "keyctl", load_keys }, { "bpf", load_bpf }, { "io_uring", io_ring },

@@ -370,3 +370,11 @@ pw_store_client_state(const struct pw_store_client *c, const char **reason)
 	*reason = "";
 	return fake.no_store ? PW_STORE_TEMPFAIL : fake.state;
 }
+
+void
+pw_store_client_aside(struct pw_store_client *c, const char *why, int fd)
+{
+	(void)c;
+	(void)why;
+	(void)fd;
+}

@@ -375,7 +375,7 @@ END_TEST
  * a reader has moved it, and never comes back after it was deleted. */
 START_TEST(checkpoint_fails)
 {
-	char name[4][256], from[600], to[600];
+	char name[4][256], from[1400], to[1400];
 	struct filer_rig_result r;
 	struct stat before, after;
 
