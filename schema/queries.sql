@@ -379,8 +379,17 @@ SELECT d.id, d.tid, d.session, d.peer, d.port, d.listener, d.helo, d.rdns,
 FROM k CROSS JOIN find AS f ON f.bucket = k.n AND f.hash = ?1
 CROSS JOIN decision AS d ON d.id = f.decision
 WHERE d.message_id = ?2 LIMIT 1;
--- ?1 hash of the address, ?2 since, ?3 limit.  Buckets come newest first; ids
--- of neighbours may overlap a little, hence the order inside.
+-- Transactions that brought a Message-ID: ?1 its hash, ?2 itself.
+-- @tids_by_mid decisions
+WITH RECURSIVE k (n) AS (
+    SELECT max(bucket) FROM find
+    UNION ALL
+    SELECT (SELECT max(bucket) FROM find WHERE bucket < k.n) FROM k
+    WHERE k.n IS NOT NULL)
+SELECT d.tid FROM k CROSS JOIN find AS f ON f.bucket = k.n AND f.hash = ?1
+CROSS JOIN decision AS d ON d.id = f.decision
+WHERE d.message_id = ?2 LIMIT 100;
+-- ?1 hash of the address, ?2 since, ?3 limit.
 -- @decision_trace decisions
 WITH RECURSIVE k (n) AS (
     SELECT max(bucket) FROM find
@@ -393,7 +402,7 @@ SELECT id, tid, session, peer, port, listener, helo, rdns, tls, flags,
 FROM decision WHERE id IN (
     SELECT f.decision FROM k
     CROSS JOIN find AS f ON f.bucket = k.n AND f.hash = ?1
-    WHERE f.decision >= ?2 LIMIT ?3)
+    WHERE f.decision >= ?2 ORDER BY f.decision DESC LIMIT ?3)
 ORDER BY id DESC;
 -- @find_last decisions
 SELECT max(bucket) FROM find;

@@ -51,11 +51,12 @@ open_db(struct pw_accounts *a, bool create, struct pw_db **db,
 	return pw_db_open(a->path, PW_DB_ACCOUNTS, &opts, db, err);
 }
 
+/* OLD where it cannot be read now: a locked file has not changed. */
 static int64_t
-data_version(struct pw_db *db)
+data_version(struct pw_db *db, int64_t old)
 {
 	struct pw_q *q = pw_q(db, PW_Q_ACC_VERSION);
-	int64_t v = pw_q_step(q) == PW_DB_ROW ? pw_q_i64(q, 0) : 0;
+	int64_t v = pw_q_step(q) == PW_DB_ROW ? pw_q_i64(q, 0) : old;
 
 	pw_q_reset(q);
 	return v;
@@ -81,7 +82,7 @@ pw_accounts_open(const char *state_dir, const char *mailbox_template,
 	}
 	/* So that it rises over restarts as well. */
 	a->version = (uint64_t)pw_clock_real_us();
-	a->data_version = data_version(a->db);
+	a->data_version = data_version(a->db, 0);
 	*out = a;
 	return 0;
 }
@@ -120,7 +121,7 @@ uint64_t
 pw_accounts_version(struct pw_accounts *a)
 {
 	bool fresh = reopened(a);
-	int64_t v = data_version(a->db);
+	int64_t v = data_version(a->db, a->data_version);
 
 	if (fresh || v != a->data_version)
 		a->version++;
@@ -153,7 +154,7 @@ pw_accounts_end(struct pw_accounts *a, int result, struct pw_err *err)
 	return result;
 }
 
-/* ---- domains ----------------------------------------------------------------- */
+/* ---- domains ------------------------------------------------------------- */
 
 int
 pw_accounts_domain_of(struct pw_accounts *a, const char *address, int64_t *id,
@@ -233,7 +234,7 @@ pw_accounts_domain_remove(struct pw_accounts *a, const char *domain,
 	return pw_accounts_end(a, domain_remove(a, name, err), err);
 }
 
-/* ---- mailboxes ----------------------------------------------------------------- */
+/* ---- mailboxes ----------------------------------------------------------- */
 
 int
 pw_accounts_is_mailbox(struct pw_accounts *a, const char *address,

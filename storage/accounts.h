@@ -6,6 +6,8 @@
  *
  * Addresses are kept in one form: domain as lower-case A-labels (RFC 5891),
  * local part lower-case NFC.  Compared without case.
+ *
+ * The file is made with mode 0640: its group is Dovecot's way in.
  */
 #ifndef PW_STORAGE_ACCOUNTS_H
 #define PW_STORAGE_ACCOUNTS_H
@@ -29,7 +31,10 @@ int pw_accounts_domain_add(struct pw_accounts *a, const char *domain,
     struct pw_err *err);
 int pw_accounts_domain_remove(struct pw_accounts *a, const char *domain,
     struct pw_err *err); /* refused while it has mailboxes or aliases */
-/* PASSWORD NULL: none (cannot log in). QUOTA in bytes, 0: none. */
+/* PASSWORD: plain, or a hash as password.h knows it, which is kept as it is
+ * (hashing takes some 50 ms: programs do it before they ask a loop's thread);
+ * NULL: none, cannot log in.  QUOTA in bytes, 0: none.  The path is fixed now,
+ * by the template; a mailbox is refused where another one lies. */
 int pw_accounts_mailbox_add(struct pw_accounts *a, const char *address,
     const char *password, uint64_t quota, struct pw_err *err);
 int pw_accounts_mailbox_remove(struct pw_accounts *a, const char *address,
@@ -39,17 +44,21 @@ int pw_accounts_mailbox_passwd(struct pw_accounts *a, const char *address,
 int pw_accounts_mailbox_quota(struct pw_accounts *a, const char *address,
     uint64_t quota, struct pw_err *err);
 /* SOURCE is an address, or "@domain" for a catch-all.  A target that is not a
- * local mailbox (or alias) is refused. */
+ * local mailbox (or alias) is refused, and so is a circle.  A mailbox of the
+ * same name as SOURCE goes on getting its mail, beside the targets. */
 int pw_accounts_alias_add(struct pw_accounts *a, const char *source,
     const char *target, struct pw_err *err);
 int pw_accounts_alias_remove(struct pw_accounts *a, const char *source,
     const char *target /* NULL: all */, struct pw_err *err);
 /* Lines "address[,password[,quota]]", '#' comments; all or nothing, errors as
- * "line N: ..." in REPORT.  COUNT: mailboxes made. */
+ * "line N: ..." in REPORT (the first 100).  COUNT: mailboxes made.  A password
+ * that holds a comma stands in double quotes, "" in it is one; hashes need
+ * none.  Plain passwords are hashed on up to 4 threads meanwhile. */
 int pw_accounts_import(struct pw_accounts *a, struct pw_bytes text,
     size_t *count, struct pw_strbuf *report);
 
-/* Walks; stop by returning non-zero. */
+/* Walks; stop by returning non-zero.  The strings hold during the call, and no
+ * other walk may be begun in it. */
 typedef int (*pw_accounts_each)(void *arg, const char *a, const char *b,
     uint64_t n);
 int pw_accounts_domains(struct pw_accounts *a, pw_accounts_each fn, void *arg,

@@ -172,7 +172,7 @@ pw_accounts_alias_remove(struct pw_accounts *a, const char *source,
 	    alias_remove(a, from, target != NULL ? to : NULL, err), err);
 }
 
-/* ---- walks ------------------------------------------------------------------------ */
+/* ---- walks --------------------------------------------------------------- */
 
 static int
 walk(struct pw_accounts *a, struct pw_q *q, int b_col, int n_col,

@@ -185,7 +185,7 @@ read_all(struct import *im, struct pw_bytes text)
 	}
 }
 
-/* ---- hashing ----------------------------------------------------------------- */
+/* ---- hashing ------------------------------------------------------------- */
 
 static void *
 hasher(void *arg)

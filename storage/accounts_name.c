@@ -109,7 +109,7 @@ pw_accounts_template_ok(const char *text, struct pw_err *err)
 	return 0;
 }
 
-/* ---- addresses ------------------------------------------------------------- */
+/* ---- addresses ----------------------------------------------------------- */
 
 int
 pw_accounts_canon_domain(const char *domain, char *out, struct pw_err *err)
@@ -161,7 +161,8 @@ is_own_local(struct pw_bytes b)
 		dot = cp == '.';
 		if (cp < 0x80 && !pw_is_alpha((int)cp) &&
 		    !pw_is_digit((int)cp) &&
-		    (cp <= ' ' || strchr(".!#$%&'*+-=?^_`{|}~", (int)cp) == NULL))
+		    (cp <= ' ' ||
+			strchr(".!#$%&'*+-=?^_`{|}~", (int)cp) == NULL))
 			return false;
 		if (cp >= 0x80 && pw_is_deceptive(cp))
 			return false;

@@ -17,6 +17,7 @@ struct pw_accounts {
 	char *mailboxes; /* template of their paths */
 	uint64_t version;
 	int64_t data_version; /* of SQLite: changes of other connections */
+	uint64_t warned; /* version that the snapshot's warnings were of */
 };
 
 /* What the database said as a line for the admin; always -1. */

@@ -204,7 +204,6 @@ commit(struct pw_filer *f, struct pw_job **job, size_t n)
 {
 	struct pw_jrec *rec[PW_JOURNAL_BATCH];
 	struct pw_err err;
-	uint64_t full_since = 0;
 
 	for (size_t i = 0; i < n; i++)
 		rec[i] = &job[i]->rec;
@@ -212,7 +211,7 @@ commit(struct pw_filer *f, struct pw_job **job, size_t n)
 		k = n - at;
 		switch (pw_journal_append(f->journal, rec + at, &k, &err)) {
 		case PW_J_OK:
-			full_since = 0;
+			f->full_since_ms = 0;
 			if (rec[at]->seg != f->last_seg)
 				/* One was closed. */
 				pw_checkpoint_now(f);
@@ -223,9 +222,10 @@ commit(struct pw_filer *f, struct pw_job **job, size_t n)
 			break;
 		case PW_J_FULL:
 			k = 0;
-			if (full_since == 0)
-				full_since = pw_clock_mono_ms();
-			if (pw_clock_mono_ms() - full_since > FULL_WAIT_MS) {
+			if (f->full_since_ms == 0)
+				f->full_since_ms = pw_clock_mono_ms();
+			if (pw_clock_mono_ms() - f->full_since_ms >
+			    FULL_WAIT_MS) {
 				fail_list(f, job + at, n - at, err.text);
 				return;
 			}

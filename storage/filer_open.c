@@ -24,7 +24,7 @@
 
 /* ---- opening -------------------------------------------------------------- */
 
-/* An existing folder by its path, or with MAKE its last part made. */
+/* The folder at PATH, its last part made when missing. */
 static int
 open_path(const char *path, struct pw_err *err)
 {
@@ -32,8 +32,13 @@ open_path(const char *path, struct pw_err *err)
 	int fd = pw_sys->openat(AT_FDCWD, path, flags, 0);
 
 	if (fd < 0 && errno == ENOENT &&
-	    pw_sys->mkdirat(AT_FDCWD, path, 0700) == 0)
+	    pw_sys->mkdirat(AT_FDCWD, path, 0700) == 0) {
 		fd = pw_sys->openat(AT_FDCWD, path, flags, 0);
+		int up = fd < 0 ? -1 : pw_sys->openat(fd, "..", flags, 0);
+		if (up >= 0)
+			(void)pw_sys->fsync(up);
+		pw_sys_close(&up);
+	}
 	return fd >= 0 ? fd : pw_err_sys(err, "%s", path);
 }
 

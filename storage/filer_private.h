@@ -130,6 +130,7 @@ struct pw_filer {
 	size_t nvoid, void_cap;
 	struct pw_job *void_jobs, **void_tail;
 	const struct pw_segment *last_seg; /* written to; only compared */
+	uint64_t full_since_ms; /* no segment is free since; 0 */
 
 	struct pw_replay *replay; /* what could not be filed yet */
 

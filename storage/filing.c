@@ -146,7 +146,7 @@ pw_file_look(struct pw_filer *f, struct pw_file *file)
 		file->r.folder, false, false, &m) < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
 	tmp = look(m.tmp, file);
-	if (tmp == 0)
+	if (tmp >= 0)
 		new = look(m.new, file);
 	saved = errno;
 	pw_maildir_close(&m);

@@ -30,7 +30,7 @@
 #define EXPECTED_MS 60000
 #define RESCANS_MAX 1000
 
-/* ---- helpers of the thread ---------------------------------------------------------- */
+/* ---- helpers of the thread ----------------------------------------------- */
 
 void
 pw_follow_wake(struct pw_follow *f)
@@ -63,9 +63,18 @@ pw_follow_db(struct pw_follow *f)
 	return f->ix;
 }
 
-/* ---- comparing ------------------------------------------------------------------------- */
+/* ---- comparing ----------------------------------------------------------- */
 
-/* All mailboxes, or those asked for. */
+static void
+folders_due(struct pw_fmailbox *m, bool forced)
+{
+	for (struct pw_ffolder *d = m->folders; d != NULL; d = d->next) {
+		d->scan_due = true;
+		d->scan_forced = d->scan_forced || forced;
+	}
+}
+
+/* All mailboxes, one after the other. */
 static void
 begin_round(struct pw_follow *f, bool forced)
 {
@@ -79,22 +88,9 @@ begin_round(struct pw_follow *f, bool forced)
 		struct pw_fmailbox *m = (struct pw_fmailbox *)(uintptr_t)v->a;
 		if (m->folders == NULL)
 			continue; /* the missing have their own turn */
-		for (struct pw_ffolder *d = m->folders; d != NULL; d = d->next) {
-			d->scan_due = true;
-			d->scan_forced = d->scan_forced || forced;
-		}
+		folders_due(m, forced);
 		f->round[f->nround++] = m;
 	}
-}
-
-static void
-compare_mailbox(struct pw_follow *f, struct pw_fmailbox *m, bool forced)
-{
-	for (struct pw_ffolder *d = m->folders; d != NULL; d = d->next) {
-		d->scan_due = true;
-		d->scan_forced = d->scan_forced || forced;
-	}
-	pw_follow_discover(f, m);
 }
 
 static void
@@ -132,9 +128,10 @@ take_requests(struct pw_follow *f)
 	for (size_t at = 0; pw_strmap_next(&asked, &at, &key, &v);) {
 		const struct pw_strmap_val *m =
 		    pw_strmap_get(&f->mailboxes, key);
-		if (m != NULL)
-			compare_mailbox(f,
-			    (struct pw_fmailbox *)(uintptr_t)m->a, true);
+		if (m == NULL)
+			continue;
+		folders_due((struct pw_fmailbox *)(uintptr_t)m->a, true);
+		pw_follow_discover(f, (struct pw_fmailbox *)(uintptr_t)m->a);
 	}
 	pw_strmap_clear(&asked);
 }
@@ -199,7 +196,7 @@ work(struct pw_follow *f)
 	return true;
 }
 
-/* ---- the thread ---------------------------------------------------------------------------- */
+/* ---- the thread ---------------------------------------------------------- */
 
 static bool
 is_stopped(struct pw_follow *f)
@@ -271,7 +268,7 @@ follow_thread(void *arg)
 	return NULL;
 }
 
-/* ---- the owner's side -------------------------------------------------------------------------- */
+/* ---- the owner's side ---------------------------------------------------- */
 
 static char *
 index_path(const char *state_dir)

@@ -21,7 +21,7 @@ int pw_follow_open(struct pw_loop *loop, const char *mail_root,
 void pw_follow_close(struct pw_follow **f);
 void pw_follow_set_parser(struct pw_follow *f, pw_parse_fn fn, void *host);
 /* A file that we made ourselves is about to appear: its event teaches nothing
- * new.  Any thread. */
+ * new, and its row may come some seconds later.  Any thread. */
 void pw_follow_expect(struct pw_follow *f, struct pw_bytes base);
 /* Compares one mailbox (NULL: all) with the index now. */
 void pw_follow_rescan(struct pw_follow *f, const char *mailbox);

@@ -16,7 +16,7 @@
 
 #define READS_MAX 64 /* of 64 KB each, in one round */
 
-/* ---- gathering --------------------------------------------------------------- */
+/* ---- gathering ----------------------------------------------------------- */
 
 static struct pw_touch *
 touch_of(struct pw_follow *f, struct pw_ffolder *d, struct pw_bytes base)
@@ -37,7 +37,8 @@ touch_of(struct pw_follow *f, struct pw_ffolder *d, struct pw_bytes base)
 	}
 	v->a = f->ntouched;
 	f->touched[f->ntouched] = (struct pw_touch){ .folder = d,
-		.base = pw_pool_copy(f->pool, base) };
+		.base = pw_pool_copy(f->pool, base),
+		.since_ms = pw_clock_mono_ms() };
 	return &f->touched[f->ntouched++];
 }
 
@@ -161,37 +162,62 @@ pw_follow_events(struct pw_follow *f)
 	}
 }
 
-/* ---- telling ----------------------------------------------------------------- */
+/* ---- telling ------------------------------------------------------------- */
+
+/* The row of T's file in its folder; *THERE says whether there is one. */
+static enum pw_db_rc
+find_row(struct pw_db *db, const struct pw_touch *t, bool *there, bool *same,
+    uint64_t *inode)
+{
+	struct pw_q *q = pw_q(db, PW_Q_FOLLOW_FILE);
+
+	pw_q_str(q, 1, t->folder->mailbox->address);
+	pw_q_str(q, 2, t->folder->name);
+	pw_q_text(q, 3, t->base);
+	enum pw_db_rc rc = pw_q_step(q);
+	*there = rc == PW_DB_ROW;
+	if (*there) {
+		*same = pw_bytes_eq(pw_q_bytes(q, 0), t->info) &&
+		    (pw_q_i64(q, 1) != 0) == t->in_new;
+		*inode = (uint64_t)pw_q_i64(q, 2);
+		rc = PW_DB_DONE;
+	}
+	pw_q_reset(q);
+	return rc;
+}
+
+/* Our own file that a reader took hold of before its row was queued: later. */
+static bool
+row_is_late(struct pw_follow *f, struct pw_db *db, const struct pw_touch *t)
+{
+	if (pw_clock_mono_ms() - t->since_ms > PW_FOLLOW_ROW_LATE_MS ||
+	    !pw_follow_is_own(f, t->base))
+		return false;
+	struct pw_q *q = pw_q(db, PW_Q_FOLLOW_LIKE);
+	pw_q_str(q, 1, t->folder->mailbox->address);
+	pw_q_text(q, 2, t->base);
+	bool known = pw_q_step(q) == PW_DB_ROW;
+	pw_q_reset(q);
+	return !known;
+}
 
 /* There: new flags, another folder than before, or a file we know nothing
  * of. */
 static void
-tell_there(struct pw_follow *f, struct pw_db *db, const struct pw_touch *t,
-    struct pw_strmap *inodes)
+tell_there(struct pw_follow *f, const struct pw_touch *t, bool row, bool same,
+    uint64_t inode, struct pw_strmap *inodes)
 {
 	struct pw_ffolder *d = t->folder;
 	struct pw_filed filed = pw_follow_filed(d, t->base);
-	struct pw_q *q = pw_q(db, PW_Q_FOLLOW_FILE);
 
-	pw_q_str(q, 1, d->mailbox->address);
-	pw_q_str(q, 2, d->name);
-	pw_q_text(q, 3, t->base);
-	enum pw_db_rc rc = pw_q_step(q);
-	if (rc == PW_DB_ROW) {
-		bool same = pw_bytes_eq(pw_q_bytes(q, 0), t->info) &&
-		    (pw_q_i64(q, 1) != 0) == t->in_new;
+	if (row) {
 		filed.in_new = t->in_new;
-		filed.inode = (uint64_t)pw_q_i64(q, 2);
-		pw_q_reset(q);
-		if (!same) {
-			PW_FOLLOW_COUNT(f, seen, 1);
-			if (pw_writer_seen(f->writer, &filed, t->info) == 0)
-				d->scan_due = true;
-		}
-		return;
-	}
-	if (rc != PW_DB_DONE) {
-		d->scan_due = true;
+		filed.inode = inode;
+		if (same)
+			return;
+		PW_FOLLOW_COUNT(f, seen, 1);
+		if (pw_writer_seen(f->writer, &filed, t->info) == 0)
+			d->scan_due = d->scan_forced = true;
 		return;
 	}
 	int dir = pw_scan_open(f->root, pw_bytes_of(d->mailbox->path),
@@ -215,6 +241,27 @@ tell_gone(struct pw_follow *f, const struct pw_touch *t)
 		d->scan_due = d->scan_forced = true;
 }
 
+/* False: not now. */
+static bool
+tell(struct pw_follow *f, struct pw_db *db, const struct pw_touch *t,
+    struct pw_strmap *inodes)
+{
+	bool row, same = false;
+	uint64_t inode = 0;
+
+	if (find_row(db, t, &row, &same, &inode) != PW_DB_DONE) {
+		t->folder->scan_due = t->folder->scan_forced = true;
+		return true;
+	}
+	if (!row && row_is_late(f, db, t))
+		return false;
+	if (t->there)
+		tell_there(f, t, row, same, inode, inodes);
+	else if (row)
+		tell_gone(f, t);
+	return true;
+}
+
 /* Maps of inodes are of one mailbox. */
 static int
 by_mailbox(const void *a, const void *b)
@@ -226,12 +273,25 @@ by_mailbox(const void *a, const void *b)
 	return p < q ? -1 : p > q;
 }
 
+/* Those at AGAIN stay, in memory of the next round. */
 static void
-forget_touched(struct pw_follow *f)
+keep_touched(struct pw_follow *f, const size_t *again, size_t n)
 {
+	struct pw_pool *old = f->pool;
+
+	f->pool = pw_pool_new((size_t)256 << 20);
 	f->ntouched = 0;
 	pw_strmap_clear(&f->touch_of);
-	pw_pool_reset(f->pool);
+	for (size_t i = 0; i < n; i++) {
+		/* Places rise: what is read here was not written yet. */
+		struct pw_touch t = f->touched[again[i]];
+		struct pw_touch *kept = touch_of(f, t.folder, t.base);
+		kept->info = pw_pool_copy(f->pool, t.info);
+		kept->there = t.there;
+		kept->in_new = t.in_new;
+		kept->since_ms = t.since_ms;
+	}
+	pw_pool_free(&old);
 }
 
 void
@@ -239,12 +299,14 @@ pw_follow_touched(struct pw_follow *f)
 {
 	const struct pw_fmailbox *last = NULL;
 	struct pw_strmap inodes;
+	size_t *again, n = 0;
 
 	if (f->ntouched == 0 || !pw_follow_sync(f))
 		return;
 	struct pw_db *db = pw_follow_db(f);
 	if (db == NULL)
 		return;
+	again = pw_xcalloc(f->ntouched, sizeof(*again));
 	pw_strmap_init(&inodes);
 	qsort(f->touched, f->ntouched, sizeof(*f->touched), by_mailbox);
 	for (size_t i = 0; i < f->ntouched; i++) {
@@ -254,13 +316,12 @@ pw_follow_touched(struct pw_follow *f)
 		if (t->folder->mailbox != last)
 			pw_follow_inodes_free(&inodes);
 		last = t->folder->mailbox;
-		if (t->there)
-			tell_there(f, db, t, &inodes);
-		else
-			tell_gone(f, t);
+		if (!tell(f, db, t, &inodes))
+			again[n++] = i;
 		if (t->folder->scan_due)
 			pw_follow_due(f, t->folder);
 	}
 	pw_follow_inodes_free(&inodes);
-	forget_touched(f);
+	keep_touched(f, again, n);
+	free(again);
 }

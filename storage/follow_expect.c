@@ -1,27 +1,31 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Names of files that we are about to make ourselves, so that their events
- * teach nothing.  Two tables, newer and older; a name that never appears is
- * forgotten with the older one.  Any thread.
+ * teach nothing.  Two tables, newer and older; a name is forgotten with the
+ * older one.  Once its file has appeared a name is no longer expected, but it
+ * is known to be ours: its row may come a little later than its file.  Any
+ * thread.
  */
 #include "base/clock.h"
 #include "storage/follow_private.h"
 
-/* 0 is an empty slot. */
+#define APPEARED 1u /* the hash's lowest bit */
+
+/* Without that bit; 0 is an empty slot. */
 static uint64_t
 name_hash(struct pw_bytes base)
 {
-	uint64_t h = pw_hash(base.ptr, base.len);
+	uint64_t h = pw_hash(base.ptr, base.len) & ~(uint64_t)APPEARED;
 
-	return h != 0 ? h : 1;
+	return h != 0 ? h : 2;
 }
 
 static uint64_t *
 expected_slot(uint64_t *table, uint64_t h)
 {
-	size_t at = (size_t)h & (PW_FOLLOW_EXPECTED - 1);
+	size_t at = (size_t)(h >> 1) & (PW_FOLLOW_EXPECTED - 1);
 
-	while (table[at] != 0 && table[at] != h)
+	while (table[at] != 0 && (table[at] & ~(uint64_t)APPEARED) != h)
 		at = (at + 1) & (PW_FOLLOW_EXPECTED - 1);
 	return &table[at];
 }
@@ -64,12 +68,23 @@ pw_follow_expected(struct pw_follow *f, struct pw_bytes base, bool take)
 	for (int i = 0; i < 2 && !found; i++) {
 		uint64_t *slot = expected_slot(f->expected[i], h);
 		found = *slot == h;
-		/* Its place must not become empty: others lie behind it. */
 		if (found && take)
-			*slot = UINT64_MAX;
+			*slot = h | APPEARED;
 	}
 	(void)pthread_mutex_unlock(&f->lock);
 	return found;
+}
+
+bool
+pw_follow_is_own(struct pw_follow *f, struct pw_bytes base)
+{
+	uint64_t h = name_hash(base);
+
+	(void)pthread_mutex_lock(&f->lock);
+	bool own = *expected_slot(f->expected[0], h) != 0 ||
+	    *expected_slot(f->expected[1], h) != 0;
+	(void)pthread_mutex_unlock(&f->lock);
+	return own;
 }
 
 void

@@ -100,7 +100,7 @@ pw_follow_parse(struct pw_follow *f, struct pw_ffolder *d,
 		free_job(j);
 }
 
-/* ---- on the loop's thread --------------------------------------------------------- */
+/* ---- on the loop's thread ------------------------------------------------ */
 
 static void
 finish(struct pw_fjob *j, bool done)
@@ -177,7 +177,7 @@ start_on_loop(void *arg)
 	fn(host, fd, on_parsed, j);
 }
 
-/* ---- on the follower's thread --------------------------------------------------------- */
+/* ---- on the follower's thread -------------------------------------------- */
 
 /* The file under whatever name it has now; -1 and errno. */
 static int

@@ -21,11 +21,17 @@
 #define PW_FOLLOW_FILES_MAX 1000000  /* of one folder */
 #define PW_FOLLOW_UIDLIST_MAX ((size_t)256 << 20)
 #define PW_FOLLOW_EXPECTED 65536u    /* slots of a table of own names */
-#define PW_FOLLOW_WRITER_MS 5000     /* wait for rows that are on their way */
+#define PW_FOLLOW_ROW_LATE_MS 4000   /* own file to its row, at most */
+#define PW_FOLLOW_WRITER_MS 2000     /* wait for rows that are on their way */
 
 struct pw_fmailbox;
 
-enum pw_watch_kind { PW_WATCH_ROOT, PW_WATCH_NEW, PW_WATCH_CUR, PW_WATCH_KINDS };
+enum pw_watch_kind {
+	PW_WATCH_ROOT,
+	PW_WATCH_NEW,
+	PW_WATCH_CUR,
+	PW_WATCH_KINDS
+};
 
 struct pw_ffolder {
 	struct pw_ffolder *next;    /* of the mailbox */
@@ -56,6 +62,7 @@ struct pw_touch {
 	struct pw_ffolder *folder; /* NULL: gone meanwhile */
 	struct pw_bytes base, info; /* in the pool */
 	bool there, in_new;
+	uint64_t since_ms;
 };
 
 /* A file that the parser is to read. */
@@ -106,7 +113,7 @@ struct pw_follow {
 	size_t ntouched, touched_cap;
 	struct pw_strmap touch_of;  /* folder's address and base: a place */
 	struct pw_ffolder *work, **work_tail;
-	bool have_watches;          /* false: the kernel has no more */
+	bool have_watches;          /* atomic; false: the kernel has no more */
 	struct pw_fjob *jobs, **jobs_tail;
 	size_t njobs;
 	struct pw_strmap queued_jobs;
@@ -120,12 +127,15 @@ struct pw_follow {
 	size_t nmissing, missing_cap;
 };
 
-/* ---- follow.c --------------------------------------------------------------- */
+/* ---- follow.c ------------------------------------------------------------ */
 
 void pw_follow_wake(struct pw_follow *f);
 void pw_follow_unref(struct pw_follow *f);
-/* True (and forgotten with TAKE) when BASE is one of our own. */
+/* True when BASE is one of our own and has not appeared yet; with TAKE now it
+ * has. */
 bool pw_follow_expected(struct pw_follow *f, struct pw_bytes base, bool take);
+/* True when BASE is one of our own, of the last minute or two. */
+bool pw_follow_is_own(struct pw_follow *f, struct pw_bytes base);
 /* The older names are forgotten when the newer ones began AGE_MS ago. */
 void pw_follow_forget_expected(struct pw_follow *f, uint64_t age_ms);
 /* The index's reader; NULL while it cannot be opened. */
@@ -136,7 +146,7 @@ bool pw_follow_sync(struct pw_follow *f);
 #define PW_FOLLOW_COUNT(f, what, by)                                         \
 	(void)__atomic_add_fetch(&(f)->n.what, (by), __ATOMIC_RELAXED)
 
-/* ---- follow_watch.c: mailboxes, folders, watches -------------------------------- */
+/* ---- follow_watch.c: mailboxes, folders, watches ------------------------- */
 
 /* Reads the accounts again; new mailboxes are to be compared. */
 void pw_follow_load(struct pw_follow *f);
@@ -158,14 +168,14 @@ struct pw_strmap_val *pw_follow_watched(struct pw_follow *f, int wd);
 /* Puts D on the list of folders with work. */
 void pw_follow_due(struct pw_follow *f, struct pw_ffolder *d);
 
-/* ---- follow_event.c ---------------------------------------------------------------- */
+/* ---- follow_event.c ------------------------------------------------------ */
 
-/* Reads what inotify has to say and tells the writer; what has to wait for the
- * writer stays for the next call. */
+/* Reads what inotify has to say. */
 void pw_follow_events(struct pw_follow *f);
+/* Tells the writer; what has to wait for it stays for the next call. */
 void pw_follow_touched(struct pw_follow *f);
 
-/* ---- follow_scan.c: comparing, UIDs -------------------------------------------------- */
+/* ---- follow_scan.c: comparing, UIDs -------------------------------------- */
 
 /* One folder's work: comparison with the index, UIDs.  D may be gone after
  * it. */
@@ -182,7 +192,7 @@ void pw_follow_rows_gone(struct pw_follow *f, const char *mailbox,
 struct pw_filed pw_follow_filed(const struct pw_ffolder *d,
     struct pw_bytes base);
 
-/* ---- follow_uids.c ------------------------------------------------------------------------ */
+/* ---- follow_uids.c ------------------------------------------------------- */
 
 /* Reads dovecot-uidlist of the open folder DIR.  ROWS (after a comparison):
  * base name to UID + 1, or 0, of the rows; NULL: only lines that are new count,
@@ -190,7 +200,7 @@ struct pw_filed pw_follow_filed(const struct pw_ffolder *d,
 void pw_follow_uids(struct pw_follow *f, struct pw_ffolder *d, int dir,
     const struct pw_strmap *rows);
 
-/* ---- follow_parse.c -------------------------------------------------------------------- */
+/* ---- follow_parse.c ------------------------------------------------------ */
 
 /* Asks for F's content, unless that is asked for already. */
 void pw_follow_parse(struct pw_follow *f, struct pw_ffolder *d,

@@ -56,7 +56,7 @@ pw_follow_filed(const struct pw_ffolder *d, struct pw_bytes base)
 	};
 }
 
-/* ---- files without a row --------------------------------------------------------- */
+/* ---- files without a row ------------------------------------------------- */
 
 /* Names of files of the mailbox by inode, for those that have content. */
 static void
@@ -134,6 +134,18 @@ stat_file(int dir, bool in_new, struct pw_bytes base, struct pw_bytes info,
 	return r;
 }
 
+/* A file of ours whose row is still to come; its status change was the rename
+ * into new/, or a reader's quick hand. */
+static bool
+is_fresh_own(struct pw_follow *f, struct pw_bytes base, const struct stat *sb)
+{
+	int64_t age_ms = pw_clock_real_us() / 1000 -
+	    ((int64_t)sb->st_ctim.tv_sec * 1000 +
+		sb->st_ctim.tv_nsec / 1000000);
+
+	return age_ms < PW_FOLLOW_ROW_LATE_MS && pw_follow_is_own(f, base);
+}
+
 void
 pw_follow_new_file(struct pw_follow *f, struct pw_ffolder *d, int dir,
     bool in_new, struct pw_bytes base, struct pw_bytes info,
@@ -154,6 +166,10 @@ pw_follow_new_file(struct pw_follow *f, struct pw_ffolder *d, int dir,
 	    (d->mailbox->moved_ms != 0 &&
 		now - d->mailbox->moved_ms < MOVED_MS);
 	bool known = has_content(f, d, &filed, linked, inodes);
+	if (!known && is_fresh_own(f, base, &sb)) {
+		d->scan_due = d->scan_forced = true;
+		return;
+	}
 	PW_FOLLOW_COUNT(f, seen, 1);
 	if (pw_writer_seen(f->writer, &filed, info) == 0) {
 		d->scan_due = d->scan_forced = true;
@@ -188,7 +204,7 @@ pw_follow_rows_gone(struct pw_follow *f, const char *mailbox,
 	}
 }
 
-/* ---- reading both sides ---------------------------------------------------------- */
+/* ---- reading both sides -------------------------------------------------- */
 
 static void
 on_entry(void *arg, struct pw_bytes name, uint64_t inode)
@@ -265,7 +281,8 @@ on_row(struct comparison *c, struct pw_q *q)
 	    (pw_q_i64(q, 2) != 0) != e->in_new ||
 	    (uint64_t)pw_q_i64(q, 3) != e->inode) {
 		PW_FOLLOW_COUNT(f, seen, 1);
-		(void)pw_writer_seen(f->writer, &filed, e->info);
+		if (pw_writer_seen(f->writer, &filed, e->info) == 0)
+			c->d->scan_due = c->d->scan_forced = true;
 	}
 	if (pw_q_i64(q, 5) == 0) {
 		struct stat sb;
@@ -295,10 +312,10 @@ read_rows(struct comparison *c)
 	return rc == PW_DB_DONE ? 0 : -1;
 }
 
-/* ---- what differs -------------------------------------------------------------------- */
+/* ---- what differs -------------------------------------------------------- */
 
-/* A row is gone only if its file is missing twice, and is not one that is just
- * being delivered: its row may be there first. */
+/* A row is gone only if its file is missing twice.  It is not one that is just
+ * being delivered: those get their rows after their files. */
 static void
 tell_lost(struct comparison *c)
 {
@@ -310,12 +327,12 @@ tell_lost(struct comparison *c)
 		return;
 	for (size_t i = 0; i < c->nlost; i++) {
 		struct pw_filed filed = pw_follow_filed(c->d, c->lost[i]);
-		if (pw_strmap_get(&c->of, c->lost[i]) != NULL ||
-		    pw_follow_expected(c->f, c->lost[i], false))
+		if (pw_strmap_get(&c->of, c->lost[i]) != NULL)
 			continue;
 		PW_FOLLOW_COUNT(c->f, gone, 1);
 		c->d->mailbox->moved_ms = pw_clock_mono_ms();
-		(void)pw_writer_gone(c->f->writer, &filed);
+		if (pw_writer_gone(c->f->writer, &filed) == 0)
+			c->d->scan_due = c->d->scan_forced = true;
 	}
 }
 
@@ -334,7 +351,7 @@ tell_new(struct comparison *c)
 	pw_follow_inodes_free(&inodes);
 }
 
-/* ---- one folder ------------------------------------------------------------------------------ */
+/* ---- one folder ---------------------------------------------------------- */
 
 static bool
 same_time(const struct timespec *a, const struct timespec *b)

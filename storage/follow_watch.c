@@ -23,7 +23,7 @@
 /* Dovecot appends to dovecot-uidlist and leaves it open. */
 #define ROOT_EVENTS (FILE_EVENTS | IN_MODIFY)
 
-/* ---- watches ------------------------------------------------------------------ */
+/* ---- watches ------------------------------------------------------------- */
 
 static struct pw_bytes
 wd_key(const int *wd)
@@ -69,7 +69,7 @@ watch_limit(void)
 static void
 no_more_watches(struct pw_follow *f)
 {
-	f->have_watches = false;
+	__atomic_store_n(&f->have_watches, false, __ATOMIC_RELAXED);
 	pw_logf(PW_LOG_WARN, "store.follow_watches",
 	    "the kernel allows no more than %ld file watches "
 	    "(fs.inotify.max_user_watches), %zu are used here; changes in "
@@ -87,7 +87,8 @@ watch_one(struct pw_follow *f, struct pw_ffolder *d, enum pw_watch_kind kind)
 	    d->mailbox->path, d->name[0] != '\0' ? "/." : "", d->name,
 	    sub[kind]);
 
-	if (d->wd[kind] >= 0 || !f->have_watches || n < 0 ||
+	if (d->wd[kind] >= 0 || n < 0 ||
+	    !__atomic_load_n(&f->have_watches, __ATOMIC_RELAXED) ||
 	    (size_t)n >= sizeof(path))
 		return;
 	int wd = inotify_add_watch(f->inotify, path,
@@ -125,7 +126,7 @@ pw_follow_due(struct pw_follow *f, struct pw_ffolder *d)
 	f->work_tail = &d->work;
 }
 
-/* ---- folders -------------------------------------------------------------------- */
+/* ---- folders ------------------------------------------------------------- */
 
 static struct pw_ffolder **
 find_folder(struct pw_fmailbox *m, struct pw_bytes name, size_t *n)
@@ -211,7 +212,7 @@ pw_follow_folder_gone(struct pw_follow *f, struct pw_fmailbox *m,
 	}
 }
 
-/* ---- mailboxes --------------------------------------------------------------------- */
+/* ---- mailboxes ----------------------------------------------------------- */
 
 struct discovery {
 	struct pw_follow *f;
@@ -385,7 +386,7 @@ pw_follow_load(struct pw_follow *f)
 	    __ATOMIC_RELAXED);
 	/* An estimate: most have INBOX and one or two folders. */
 	long limit = watch_limit();
-	if (f->have_watches && limit >= 0 &&
+	if (limit >= 0 &&
 	    (size_t)limit < f->mailboxes.count * 6)
 		pw_logf(PW_LOG_WARN, "store.follow_watches",
 		    "%zu mailboxes need some %zu file watches, the kernel "

@@ -25,7 +25,7 @@
 #define ROWS_MAX 10000
 #define PATTERN_MAX 1024
 
-/* ---- connections ------------------------------------------------------------ */
+/* ---- connections --------------------------------------------------------- */
 
 static char *
 file_in(const char *dir, const char *name)
@@ -121,7 +121,7 @@ pw_index_db(struct pw_index *x, enum pw_db_id id, struct pw_err *err)
 	return *db;
 }
 
-/* ---- JSON --------------------------------------------------------------------- */
+/* ---- JSON ---------------------------------------------------------------- */
 
 json_t *
 pw_index_text(struct pw_bytes b)
@@ -233,7 +233,7 @@ row_to_json(struct pw_q *q, bool whole)
 	return o;
 }
 
-/* ---- lists ---------------------------------------------------------------------- */
+/* ---- lists --------------------------------------------------------------- */
 
 /* "%text%" with LIKE's own characters escaped; NULL text gives none. -1: too
  * long. */
@@ -269,13 +269,6 @@ pw_index_other_form(struct pw_bytes mid, char *out, size_t size)
 	return pw_bytes(out, (size_t)n);
 }
 
-static void
-bind_mid(struct pw_q *q, const uint8_t key[16], struct pw_bytes mid)
-{
-	pw_q_int(q, 11, pw_key_hash(key, mid));
-	pw_q_text(q, 12, mid);
-}
-
 struct patterns {
 	char text[4][PATTERN_MAX];
 	struct pw_bytes p[4];
@@ -302,17 +295,14 @@ mailbox_form(const char *mailbox, char form[PW_ADDR_SIZE])
 	return pw_addr_key(pw_bytes_of(mailbox), form);
 }
 
+/* The rows of one statement, behind those that are in ROWS. */
 static int
-run_list(struct pw_index *x, struct pw_db *db,
+run_list(struct pw_index *x, struct pw_db *db, enum pw_stmt stmt,
     const struct pw_message_filter *f, const struct patterns *p,
-    struct pw_bytes mid, json_t *rows, struct pw_err *err)
+    struct pw_bytes what, json_t *rows, struct pw_err *err)
 {
 	char form[PW_ADDR_SIZE];
-	struct pw_q *q = pw_q(db,
-	    mid.len > 0		 ? PW_Q_LIST_MID :
-		f->id != NULL	 ? PW_Q_LIST_TID :
-		f->mailbox != NULL ? PW_Q_LIST_MAILBOX :
-				   PW_Q_LIST_ALL);
+	struct pw_q *q = pw_q(db, stmt);
 	enum pw_db_rc rc;
 
 	if (f->mailbox != NULL)
@@ -323,45 +313,107 @@ run_list(struct pw_index *x, struct pw_db *db,
 	for (int i = 0; i < 4; i++)
 		if (p->p[i].ptr != NULL)
 			pw_q_text(q, 5 + i, p->p[i]);
-	pw_q_int(q, 9, f->limit <= 0 ? ROWS_DEFAULT :
-		f->limit > ROWS_MAX   ? ROWS_MAX :
-					f->limit);
-	pw_q_int(q, 10, f->offset > 0 ? f->offset : 0);
-	if (mid.len > 0)
-		bind_mid(q, x->ix_key, mid);
-	else if (f->id != NULL)
-		pw_q_str(q, 11, f->id);
+	pw_q_int(q, 9, f->limit);
+	pw_q_int(q, 10, f->offset);
+	if (stmt == PW_Q_LIST_MID) {
+		pw_q_int(q, 11, pw_key_hash(x->ix_key, what));
+		pw_q_text(q, 12, what);
+	} else if (stmt == PW_Q_LIST_TID)
+		pw_q_text(q, 11, what);
 	while ((rc = pw_q_step(q)) == PW_DB_ROW)
 		(void)json_array_append_new(rows, row_to_json(q, false));
 	return pw_index_end(db, rc, err);
 }
 
-int
-pw_index_messages(struct pw_index *x, const struct pw_message_filter *f,
-    json_t **rows, struct pw_err *err)
+/* Transactions by Message-ID: deliveries are found through their records. */
+static int
+tids_of(struct pw_index *x, struct pw_bytes mid, json_t *tids,
+    struct pw_err *err)
+{
+	struct pw_db *db = pw_index_db(x, PW_DB_DECISIONS, err);
+	enum pw_db_rc rc;
+
+	if (db == NULL)
+		return -1;
+	struct pw_q *q = pw_q(db, PW_Q_TIDS_BY_MID);
+	pw_q_int(q, 1, pw_key_hash(x->dc_key, mid));
+	pw_q_text(q, 2, mid);
+	while ((rc = pw_q_step(q)) == PW_DB_ROW)
+		(void)json_array_append_new(tids,
+		    pw_index_text(pw_q_bytes(q, 0)));
+	return pw_index_end(db, rc, err);
+}
+
+/* Rows by Message-ID in one form: what came through us, and what did not. */
+static int
+list_mid(struct pw_index *x, struct pw_db *db,
+    const struct pw_message_filter *f, const struct patterns *p,
+    struct pw_bytes mid, json_t *rows, struct pw_err *err)
+{
+	json_t *tids = json_array(), *tid;
+	size_t i;
+	int r = tids_of(x, mid, tids, err);
+
+	json_array_foreach(tids, i, tid)
+	{
+		if (r == 0)
+			r = run_list(x, db, PW_Q_LIST_TID, f, p,
+			    pw_bytes_of(json_string_value(tid)), rows, err);
+	}
+	json_decref(tids);
+	if (r == 0)
+		r = run_list(x, db, PW_Q_LIST_MID, f, p, mid, rows, err);
+	while (json_array_size(rows) > (size_t)f->limit)
+		(void)json_array_remove(rows, json_array_size(rows) - 1);
+	return r;
+}
+
+static int
+list(struct pw_index *x, struct pw_db *db, const struct pw_message_filter *f,
+    const struct patterns *p, json_t *rows, struct pw_err *err)
 {
 	struct pw_bytes mid = pw_bytes_of(f->message_id);
-	struct pw_db *db = pw_index_db(x, PW_DB_INDEX, err);
-	struct patterns p;
 	char other[2048];
+	int r;
+
+	if (mid.len == 0)
+		return run_list(x, db,
+		    f->id != NULL	   ? PW_Q_LIST_TID :
+			f->mailbox != NULL ? PW_Q_LIST_MAILBOX :
+					     PW_Q_LIST_ALL,
+		    f, p, pw_bytes_of(f->id), rows, err);
+	r = list_mid(x, db, f, p, mid, rows, err);
+	if (r == 0 && json_array_size(rows) == 0)
+		r = list_mid(x, db, f, p,
+		    pw_index_other_form(mid, other, sizeof(other)), rows, err);
+	return r;
+}
+
+int
+pw_index_messages(struct pw_index *x, const struct pw_message_filter *given,
+    json_t **rows, struct pw_err *err)
+{
+	struct pw_db *db = pw_index_db(x, PW_DB_INDEX, err);
+	struct pw_message_filter f = *given;
+	struct patterns p;
 
 	*rows = NULL;
-	if (db == NULL || make_patterns(f, &p, err) != 0)
+	f.limit = f.limit <= 0	   ? ROWS_DEFAULT :
+	    f.limit > ROWS_MAX ? ROWS_MAX :
+				 f.limit;
+	f.offset = f.offset > 0 ? f.offset : 0;
+	if (db == NULL || make_patterns(&f, &p, err) != 0)
 		return -1;
-	json_t *list = json_array();
-	int r = run_list(x, db, f, &p, mid, list, err);
-	if (r == 0 && mid.len > 0 && json_array_size(list) == 0)
-		r = run_list(x, db, f, &p,
-		    pw_index_other_form(mid, other, sizeof(other)), list, err);
-	if (r != 0) {
-		json_decref(list);
+	json_t *found = json_array();
+	if (list(x, db, &f, &p, found, err) != 0) {
+		json_decref(found);
 		return -1;
 	}
-	*rows = list;
+	*rows = found;
 	return 0;
 }
 
-/* ---- one message -------------------------------------------------------------------- */
+/* ---- one message --------------------------------------------------------- */
 
 static enum pw_db_rc
 show(struct pw_db *db, enum pw_stmt stmt, const char *mailbox,

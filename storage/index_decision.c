@@ -43,7 +43,7 @@ set_action(json_t *o, struct pw_q *q, int col)
 	    json_string(pw_action_name((uint8_t)pw_q_i64(q, col))));
 }
 
-/* ---- parts ---------------------------------------------------------------------- */
+/* ---- parts --------------------------------------------------------------- */
 
 static json_t *
 stages(struct pw_bytes runs)
@@ -207,7 +207,7 @@ decision_to_json(struct pw_q *q)
 	return o;
 }
 
-/* ---- questions ------------------------------------------------------------------ */
+/* ---- questions ----------------------------------------------------------- */
 
 /* The row that Q finds, whole, or *ROW NULL. */
 static enum pw_db_rc

@@ -320,18 +320,9 @@ pw_journal_wait_free(struct pw_journal *j, unsigned ms)
 		until.tv_nsec -= 1000000000;
 	}
 	(void)pthread_mutex_lock(&j->lock);
-	while (!j->stopped && pick_free(j) == NULL)
+	while (pick_free(j) == NULL)
 		if (pthread_cond_timedwait(&j->freed, &j->lock, &until) != 0)
 			break;
-	(void)pthread_mutex_unlock(&j->lock);
-}
-
-void
-pw_journal_stop(struct pw_journal *j)
-{
-	(void)pthread_mutex_lock(&j->lock);
-	j->stopped = true;
-	(void)pthread_cond_broadcast(&j->freed);
 	(void)pthread_mutex_unlock(&j->lock);
 }
 

@@ -94,17 +94,16 @@ void pw_journal_settle(struct pw_journal *j, struct pw_segment *seg,
 /* Tries to get over a failure, so that mail can be taken again; cheap when
  * there is none.  The commit thread, now and then. */
 void pw_journal_heal(struct pw_journal *j);
-/* Waits at most MS until a segment is free or the journal is stopped. */
+/* Waits at most MS until a segment is free. */
 void pw_journal_wait_free(struct pw_journal *j, unsigned ms);
-/* Ends waits, now and later ones. */
-void pw_journal_stop(struct pw_journal *j);
 
 /* For pw_store_ready(), any thread: NULL, or why no mail can be taken. */
 const char *pw_journal_trouble(const struct pw_journal *j);
 
 /* ---- checkpoint ----------------------------------------------------------- */
 
-/* Closes the active segment if its first record is older than MS. */
+/* Closes the active segment if its first record is older than MS and no older
+ * one waits to be freed; 0: in any case. */
 void pw_journal_close_aged(struct pw_journal *j, uint64_t ms);
 /* The oldest closed or dead segments, at most MAX of them, of which nothing is
  * unsettled; oldest first.  They stay so until freed. */

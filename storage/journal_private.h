@@ -101,7 +101,7 @@ struct pw_journal {
 	struct pw_segment *live[PW_SEGMENTS_MAX]; /* at open */
 	size_t nlive;
 	struct pw_segment *active;
-	bool appending, stopped;
+	bool appending;
 	bool fresh;        /* the next segment must be a new file */
 	uint64_t retry_ms; /* no new file before this time */
 	uint64_t suspect_until_ms;

@@ -224,7 +224,9 @@ pw_journal_open(int state_dir, uint64_t size, const char *boot_id,
 	}
 	if (take_lock(j, err) < 0 || read_super(j, err) < 0)
 		goto fail;
-	if (pw_sys_list(j->dir, open_one, &l) < 0)
+	/* The folder's own name, too, must outlast a power cut. */
+	if (pw_sys->fsync(state_dir) < 0 || pw_sys->fsync(j->dir) < 0 ||
+	    pw_sys_list(j->dir, open_one, &l) < 0)
 		(void)pw_err_sys(err, "journal");
 	else if (l.rc == 0) {
 		classify(j);
@@ -267,19 +269,6 @@ pw_journal_live(struct pw_journal *j, size_t *n)
 
 /* ---- freeing -------------------------------------------------------------- */
 
-void
-pw_journal_close_aged(struct pw_journal *j, uint64_t ms)
-{
-	(void)pthread_mutex_lock(&j->lock);
-	struct pw_segment *s = j->active;
-	if (s != NULL && !j->appending && s->first_ms != 0 &&
-	    pw_clock_mono_ms() - s->first_ms >= ms) {
-		s->kind = PW_SEG_CLOSED;
-		j->active = NULL;
-	}
-	(void)pthread_mutex_unlock(&j->lock);
-}
-
 /* Closed and dead segments, oldest first; under the lock. */
 static size_t
 used_segments(struct pw_journal *j, struct pw_segment **out)
@@ -293,6 +282,24 @@ used_segments(struct pw_journal *j, struct pw_segment **out)
 	if (n > 0)
 		qsort(out, n, sizeof(out[0]), by_seq);
 	return n;
+}
+
+void
+pw_journal_close_aged(struct pw_journal *j, uint64_t ms)
+{
+	struct pw_segment *used[PW_SEGMENTS_MAX];
+
+	(void)pthread_mutex_lock(&j->lock);
+	struct pw_segment *s = j->active;
+	/* While older ones cannot be freed (a database is locked, a disk is
+	 * ill) it goes on to fill: room is all that counts then. */
+	if (s != NULL && !j->appending && s->first_ms != 0 &&
+	    pw_clock_mono_ms() - s->first_ms >= ms &&
+	    (ms == 0 || used_segments(j, used) == 0)) {
+		s->kind = PW_SEG_CLOSED;
+		j->active = NULL;
+	}
+	(void)pthread_mutex_unlock(&j->lock);
 }
 
 size_t

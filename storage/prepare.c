@@ -138,7 +138,9 @@ pw_prepare(struct pw_filer *f, struct pw_scratch *s, struct pw_job *job)
 	if (d->ntarget == 0)
 		d->size = 0;
 	r = prepare(f, s, job, d->ntarget > 0 ? fd : -1);
+	/* All is read: here its memory is given back, not on the loop. */
 	if (fd != d->fd)
 		pw_sys_close(&fd);
+	pw_sys_close(&d->fd);
 	return r;
 }

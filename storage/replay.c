@@ -172,6 +172,23 @@ file_staged(struct pw_filer *f, struct pw_replay *r,
 	return pw_file_rename(f, file);
 }
 
+/* What is in tmp/ of a file that lies elsewhere is of no use. */
+static int
+drop_tmp(struct pw_filer *f, struct pw_file *file)
+{
+	if (pw_file_look(f, file) < 0)
+		return -1;
+	if (!file->in_tmp)
+		return 0;
+	file->folder = pw_folders_get(f->folders, file->r.place,
+	    file->r.path, file->r.folder);
+	if (file->folder == NULL ||
+	    pw_sys->unlinkat(file->folder->dir.tmp, file->name, 0) < 0)
+		return -1;
+	file->in_tmp = false;
+	return 0;
+}
+
 /* It may lie in any folder, whole or not.  1: it was filed once. */
 static int
 look_round(struct pw_filer *f, struct pw_replay *r,
@@ -192,7 +209,7 @@ look_round(struct pw_filer *f, struct pw_replay *r,
 			r->whole++;
 			break;
 		}
-	return pw_file_look(f, file) < 0 ? -1 : 1;
+	return drop_tmp(f, file) < 0 ? -1 : 1;
 }
 
 /* Not staged as far as is known: complete in tmp/, unless it was filed. */

@@ -120,7 +120,7 @@ pw_snapshot_version(const struct pw_snapshot *s)
 	return s->h->version;
 }
 
-/* ---- the table -------------------------------------------------------------- */
+/* ---- the table ----------------------------------------------------------- */
 
 static struct pw_bytes
 string_at(const struct pw_snapshot *s, uint32_t at, size_t len)
@@ -161,7 +161,7 @@ entry_at(const struct pw_snapshot *s, uint32_t n)
 	return n < s->h->nentries ? &s->entries[n] : NULL;
 }
 
-/* ---- from a name to an entry ------------------------------------------------------ */
+/* ---- from a name to an entry --------------------------------------------- */
 
 struct name {
 	const struct pw_snapshot *s;
@@ -245,15 +245,13 @@ entry_of(const struct name *n, const char *delimiters)
 	return e;
 }
 
-/* ---- from an entry to mailboxes ------------------------------------------------------ */
+/* ---- from an entry to mailboxes ------------------------------------------ */
 
 struct expansion {
 	const struct pw_snapshot *s;
 	struct pw_pool *pool;
 	struct pw_dest *dest;
 	size_t n, cap, steps;
-	/* Entries that lie on the way to the present one. */
-	const struct pw_snap_entry *path[DEPTH_MAX + 1];
 };
 
 static enum pw_resolve_code
@@ -286,7 +284,8 @@ add_dest(struct expansion *x, const struct pw_snap_entry *e)
 	return PW_RCPT_OK;
 }
 
-/* Recursion is bounded by DEPTH_MAX, the whole by STEPS_MAX. */
+/* Depth first, so that a circle soon is too deep; the whole is bounded by
+ * STEPS_MAX. */
 static enum pw_resolve_code
 expand(struct expansion *x, const struct pw_snap_entry *e, size_t depth)
 {
@@ -294,12 +293,8 @@ expand(struct expansion *x, const struct pw_snap_entry *e, size_t depth)
 
 	if (depth > DEPTH_MAX)
 		return PW_RCPT_LOOP;
-	for (size_t i = 0; i < depth; i++)
-		if (x->path[i] == e)
-			return PW_RCPT_LOOP;
 	if (++x->steps > STEPS_MAX)
 		return PW_RCPT_TOO_MANY;
-	x->path[depth] = e;
 	if ((e->flags & PW_SNAP_MAILBOX) != 0)
 		code = add_dest(x, e);
 	if ((e->flags & PW_SNAP_ALIAS) == 0 ||
@@ -315,7 +310,7 @@ expand(struct expansion *x, const struct pw_snap_entry *e, size_t depth)
 	return code;
 }
 
-/* ---- what front asks -------------------------------------------------------------------- */
+/* ---- what front asks ----------------------------------------------------- */
 
 static bool
 is_local(const struct pw_snapshot *s, const char *domain, size_t len)

@@ -22,7 +22,7 @@ enum pw_resolve_code {
 	PW_RCPT_OK = 0,
 	PW_RCPT_UNKNOWN,  /* our domain, nobody there: 550 5.1.1 */
 	PW_RCPT_FOREIGN,  /* not our domain: 550 5.7.1 */
-	PW_RCPT_LOOP,     /* aliases lead in a circle or too deep (10): 550 5.4.6 */
+	PW_RCPT_LOOP,     /* aliases in a circle or too deep (10): 550 5.4.6 */
 	PW_RCPT_TOO_MANY  /* more than 1,000 mailboxes: 452 4.5.3 */
 };
 

@@ -31,6 +31,7 @@ struct build {
 	size_t nstrings, strings_cap;
 	size_t lost; /* targets that are nobody */
 	bool full;
+	bool warn;   /* not said before of these accounts */
 	pw_usage_fn usage;
 	void *arg;
 };
@@ -43,7 +44,8 @@ add_string(struct build *b, struct pw_bytes s)
 		return 0;
 	}
 	while (b->nstrings + s.len > b->strings_cap) {
-		b->strings_cap = b->strings_cap > 0 ? b->strings_cap * 2 : 65536;
+		b->strings_cap =
+		    b->strings_cap > 0 ? b->strings_cap * 2 : 65536;
 		b->strings = pw_xrealloc(b->strings, b->strings_cap, 1);
 	}
 	if (s.len > 0)
@@ -227,7 +229,7 @@ last_resort(struct build *b, const char *configured, struct pw_snap_header *h)
 				      find(b, pw_bytes(form, (size_t)n));
 		if (at != PW_SNAP_NONE && (b->entries[at].flags & someone) != 0)
 			h->postmaster = at;
-		else
+		else if (b->warn)
 			pw_logf(PW_LOG_WARN, "accounts.postmaster",
 			    "accounts.postmaster names \"%s\", which is no "
 			    "mailbox or alias here; add it",
@@ -240,7 +242,7 @@ last_resort(struct build *b, const char *configured, struct pw_snap_header *h)
 			h->any_postmaster = i;
 			break;
 		}
-	if (b->nentries > 0 && h->postmaster == PW_SNAP_NONE &&
+	if (b->warn && b->nentries > 0 && h->postmaster == PW_SNAP_NONE &&
 	    h->any_postmaster == PW_SNAP_NONE)
 		pw_logf(PW_LOG_WARN, "accounts.postmaster",
 		    "nobody receives mail for postmaster; add a mailbox of "
@@ -299,7 +301,7 @@ finish(struct build *b, uint64_t version, const char *postmaster,
 
 	memcpy(h.key, b->key, sizeof(h.key));
 	last_resort(b, postmaster, &h);
-	if (b->lost > 0)
+	if (b->warn && b->lost > 0)
 		pw_logf(PW_LOG_WARN, "accounts.alias",
 		    "%zu aliases lead to nobody and are left out", b->lost);
 	int fd = memfd_create("postward-accounts",
@@ -325,6 +327,8 @@ pw_accounts_snapshot(struct pw_accounts *a, const char *postmaster,
 		sizeof(struct pw_snap_slot) % 8 == 0 &&
 		sizeof(struct pw_snap_entry) % 8 == 0,
 	    "parts stay aligned");
+	b.warn = a->warned != version;
+	a->warned = version;
 	pw_random(b.key, sizeof(b.key));
 	resize(&b, 1024);
 	if (gather(a, &b, err) == 0)

@@ -35,11 +35,12 @@ struct pw_target {
 
 struct pw_delivery {
 	struct pw_decision *decision;
-	struct pw_meta *meta;
+	struct pw_meta *meta; /* NULL when it could not be read */
 	int fd;             /* sealed memfd, or spool file; store's to close */
 	uint64_t size;      /* octets of the message in it, as it came */
-	struct pw_id spool; /* id.s[0] != 0: the message is this spool file */
-	size_t ntarget;
+	struct pw_id spool; /* id.s[0] != 0: the message is this spool file,
+			     * which goes with the answer */
+	size_t ntarget;     /* 0: only the decision is kept, as durably */
 	struct pw_target *target;
 };
 /* The frame form (without the descriptor). */

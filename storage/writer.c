@@ -22,7 +22,7 @@
 #define IDLE_MS 1000
 #define CLOSE_MS 5000
 
-/* ---- usage --------------------------------------------------------------------- */
+/* ---- usage --------------------------------------------------------------- */
 
 void
 pw_writer_usage_queued(struct pw_writer *w, const struct pw_op *op, bool add)
@@ -79,7 +79,7 @@ pw_writer_usage(struct pw_writer *w, struct pw_bytes mailbox)
 	return n;
 }
 
-/* ---- a batch ---------------------------------------------------------------------- */
+/* ---- a batch ------------------------------------------------------------- */
 
 static void
 log_refused(struct pw_writer *w, const struct pw_op *op)
@@ -155,7 +155,7 @@ free_ops(struct pw_op *ops)
 	}
 }
 
-/* ---- the thread ---------------------------------------------------------------------- */
+/* ---- the thread ---------------------------------------------------------- */
 
 static struct timespec
 after_ms(unsigned ms)
@@ -283,7 +283,7 @@ writer_thread(void *arg)
 	return NULL;
 }
 
-/* ---- the owner's side ---------------------------------------------------------------- */
+/* ---- the owner's side ---------------------------------------------------- */
 
 uint64_t
 pw_writer_done(struct pw_writer *w)

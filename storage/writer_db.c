@@ -24,7 +24,7 @@
 #define GONE_US ((int64_t)10 * 60 * 1000000)
 #define DAY_US ((int64_t)86400 * 1000000)
 #define BACKOFF_FIRST_MS 50
-#define BACKOFF_MAX_MS 5000
+#define BACKOFF_MAX_MS 1000
 #define REPORT_MS 60000
 
 static enum pw_db_rc
@@ -162,7 +162,7 @@ pw_writer_close_dbs(struct pw_writer *w)
 	pw_db_close(&w->dc);
 }
 
-/* ---- failures ------------------------------------------------------------------ */
+/* ---- failures ------------------------------------------------------------ */
 
 static void
 roll_back(struct pw_db *db, enum pw_stmt stmt)
@@ -249,7 +249,7 @@ pw_writer_recovered(struct pw_writer *w)
 	__atomic_store_n(&w->healthy, true, __ATOMIC_RELEASE);
 }
 
-/* ---- between batches --------------------------------------------------------------- */
+/* ---- between batches ----------------------------------------------------- */
 
 static void
 checkpoint(struct pw_db *db, bool idle)

@@ -8,7 +8,7 @@
 
 #define PROBES 1000 /* ids tried when many fall into one microsecond */
 
-/* ---- folders --------------------------------------------------------------- */
+/* ---- folders ------------------------------------------------------------- */
 
 static enum pw_db_rc
 look_up_box(struct pw_writer *w, const struct pw_filed *f, int64_t *id,
@@ -64,7 +64,7 @@ pw_row_box_of(struct pw_writer *w, const struct pw_filed *f,
 	return PW_DB_DONE;
 }
 
-/* ---- contents ------------------------------------------------------------------ */
+/* ---- contents ------------------------------------------------------------ */
 
 enum pw_db_rc
 pw_row_add_ref(struct pw_writer *w, int64_t msg, int64_t n)
@@ -127,8 +127,9 @@ bind_message(struct pw_writer *w, struct pw_q *q, struct pw_bytes tid,
 }
 
 enum pw_db_rc
-pw_row_add_message(struct pw_writer *w, struct pw_bytes tid, struct pw_bytes auth,
-    const struct pw_meta *m, int64_t arrival, size_t refs, int64_t *msg)
+pw_row_add_message(struct pw_writer *w, struct pw_bytes tid,
+    struct pw_bytes auth, const struct pw_meta *m, int64_t arrival, size_t refs,
+    int64_t *msg)
 {
 	enum pw_db_rc rc;
 
@@ -151,7 +152,7 @@ pw_row_add_message(struct pw_writer *w, struct pw_bytes tid, struct pw_bytes aut
 	return PW_DB_BAD;
 }
 
-/* ---- files ------------------------------------------------------------------------ */
+/* ---- files --------------------------------------------------------------- */
 
 enum pw_db_rc
 pw_row_get_file(struct pw_writer *w, int64_t box, struct pw_bytes base,

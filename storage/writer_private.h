@@ -94,7 +94,7 @@ struct pw_writer {
 	unsigned backoff_ms;
 };
 
-/* ---- writer_db.c: the databases and what follows from their failures ---------- */
+/* ---- writer_db.c: the databases and what follows from their failures ----- */
 
 /* Opens what is not open; DONE when both are. */
 enum pw_db_rc pw_writer_ensure(struct pw_writer *w, struct pw_err *err);
@@ -106,7 +106,7 @@ void pw_writer_recovered(struct pw_writer *w);
 /* Between batches: checkpoints, old records, traces of gone files. */
 void pw_writer_care(struct pw_writer *w, bool idle);
 
-/* ---- writer_record.c: decisions.db; writer_rows.c: index.db --------------------- */
+/* ---- writer_record.c: decisions.db; writer_rows.c: index.db -------------- */
 
 /* Rows of one operation in the open transactions.  DONE, BAD (it was logged and
  * left out), or a failure of a whole database. */
@@ -115,7 +115,7 @@ enum pw_db_rc pw_writer_record(struct pw_writer *w, const struct pw_op *op,
 enum pw_db_rc pw_writer_cut_row(struct pw_writer *w, const struct pw_op *op);
 enum pw_db_rc pw_writer_rows(struct pw_writer *w, const struct pw_op *op);
 
-/* ---- writer_file.c: single rows of index.db ---------------------------------------- */
+/* ---- writer_file.c: single rows of index.db ------------------------------ */
 
 struct pw_file_row {
 	bool there, has_msg, has_action;

@@ -23,8 +23,8 @@ pw_file_stamp(struct pw_bytes base)
 	struct pw_bytes rest;
 
 	if (dot <= 0 ||
-	    pw_bytes_u64(pw_bytes_sub(base, 0, (size_t)dot), 1ull << 40, &sec) !=
-		0)
+	    pw_bytes_u64(pw_bytes_sub(base, 0, (size_t)dot), 1ull << 40,
+		&sec) != 0)
 		return 0;
 	rest = pw_bytes_sub(base, (size_t)dot + 1, base.len);
 	ptrdiff_t p = pw_bytes_chr(rest, 'P');
@@ -60,7 +60,7 @@ address_hash(const struct pw_writer *w, struct pw_bytes address)
 	return pw_key_hash(w->dc_key, pw_addr_key(address, form));
 }
 
-/* ---- DNS answers --------------------------------------------------------------- */
+/* ---- DNS answers --------------------------------------------------------- */
 
 static enum pw_db_rc
 touch_answer(struct pw_writer *w, int64_t hash, uint32_t day)
@@ -158,7 +158,7 @@ all_answers(struct pw_writer *w, const struct pw_decision *d)
 	return PW_DB_DONE;
 }
 
-/* ---- the decision ------------------------------------------------------------------ */
+/* ---- the decision -------------------------------------------------------- */
 
 static void
 bind_decision(struct pw_writer *w, struct pw_q *q, const struct pw_decision *d,

@@ -28,12 +28,17 @@ delivered_file(struct pw_writer *w, const struct pw_filed *f, int64_t msg,
 	rc = pw_row_add_file(w, (int64_t)box->a, f, PW_LIT(""), &r, &added);
 	if (rc != PW_DB_DONE || added)
 		return rc;
-	/* A replay: it is on the index already, perhaps seen by the follower
-	 * before its content was known. */
+	/* It is on the index already: by a replay, or because the follower saw
+	 * the file before its row was queued, and perhaps had it read. */
 	rc = pw_row_get_file(w, (int64_t)box->a, f->base, &there);
-	if (rc == PW_DB_DONE && !there.has_msg)
-		return pw_row_set_msg(w, (int64_t)box->a, f, &r);
-	return rc == PW_DB_DONE ? pw_row_drop_ref(w, msg) : rc;
+	if (rc != PW_DB_DONE)
+		return rc;
+	if (there.has_msg && there.msg == msg)
+		return pw_row_drop_ref(w, msg);
+	rc = pw_row_set_msg(w, (int64_t)box->a, f, &r);
+	return rc == PW_DB_DONE && there.has_msg ?
+	    pw_row_drop_ref(w, there.msg) :
+	    rc;
 }
 
 static enum pw_db_rc
@@ -45,14 +50,15 @@ delivered(struct pw_writer *w, const struct pw_op *op,
 
 	if (op->nfiles == 0)
 		return PW_DB_DONE;
-	rc = pw_row_add_message(w, pw_bytes_of(d->id.s), pw_bytes_of(d->auth_results),
-	    m, op->files[0].internal_us, op->nfiles, &msg);
+	rc = pw_row_add_message(w, pw_bytes_of(d->id.s),
+	    pw_bytes_of(d->auth_results), m, op->files[0].internal_us,
+	    op->nfiles, &msg);
 	for (size_t i = 0; rc == PW_DB_DONE && i < op->nfiles; i++)
 		rc = delivered_file(w, &op->files[i], msg, d);
 	return rc;
 }
 
-/* ---- what readers did ------------------------------------------------------------------ */
+/* ---- what readers did ---------------------------------------------------- */
 
 /* Takes over the content of a file that went away. */
 static enum pw_db_rc
@@ -102,7 +108,8 @@ from_other(struct pw_writer *w, const struct pw_filed *f, struct pw_bytes base,
 /* The record of the delivery, when its content is on the index already by
  * another recipient's copy. */
 static enum pw_db_rc
-from_record(struct pw_writer *w, const struct pw_filed *f, struct pw_file_row *r)
+from_record(struct pw_writer *w, const struct pw_filed *f,
+    struct pw_file_row *r)
 {
 	struct pw_origin o;
 	enum pw_db_rc rc = pw_writer_origin(w, f, &o);
@@ -119,7 +126,8 @@ from_record(struct pw_writer *w, const struct pw_filed *f, struct pw_file_row *r
 }
 
 static enum pw_db_rc
-find_content(struct pw_writer *w, const struct pw_filed *f, struct pw_file_row *r)
+find_content(struct pw_writer *w, const struct pw_filed *f,
+    struct pw_file_row *r)
 {
 	enum pw_db_rc rc = PW_DB_DONE;
 	struct pw_bytes names[2] = { f->base, f->like };
@@ -259,7 +267,7 @@ uids(struct pw_writer *w, const struct pw_op *op)
 	return rc;
 }
 
-/* ---- one operation -------------------------------------------------------------------------- */
+/* ---- one operation ------------------------------------------------------- */
 
 static enum pw_db_rc
 record(struct pw_writer *w, const struct pw_op *op)

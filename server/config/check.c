@@ -100,9 +100,14 @@ check_hostname(struct pw_config *cfg, struct pw_config_report *r)
 static void
 check_user(const char *key, const char *name, struct pw_config_report *r)
 {
+	const struct passwd *pw = getpwnam(name);
 	char word[PW_WORD];
 
-	if (getpwnam(name) == NULL)
+	if (pw != NULL && pw->pw_uid == 0)
+		pw_config_error(r, "server", 0, key,
+		    "\"%s\" is root; write a user of its own",
+		    pw_report_word(word, sizeof(word), name));
+	if (pw == NULL)
 		pw_config_error(r, "server", 0, key,
 		    "there is no user \"%s\"; write one that exists, or make "
 		    "it: adduser --system --group --no-create-home %s",

@@ -16,6 +16,8 @@
 
 #include "base/clock.h"
 
+#define PW_KEY_MAX (256u * 1024)
+
 /* The oldest queued reason of OpenSSL; the queue is empty after it. */
 static const char *
 ssl_reason(void)
@@ -100,10 +102,19 @@ load_key(struct pw_config_report *r, size_t i, const char *path)
 	EVP_PKEY *key = NULL;
 
 	pw_report_word(word, sizeof(word), path);
-	BIO *bio = BIO_new_file(path, "r");
+	/* Not by a stream of the C library, whose buffer would keep the key in
+	 * memory that every role inherits. */
+	char *text = pw_xcalloc(1, PW_KEY_MAX);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	ssize_t n = fd >= 0 ? read(fd, text, PW_KEY_MAX) : -1;
+	BIO *bio = n > 0 ? BIO_new_mem_buf(text, (int)n) : NULL;
 	if (bio != NULL)
 		key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &asked);
 	BIO_free(bio);
+	if (fd >= 0)
+		(void)close(fd);
+	OPENSSL_cleanse(text, PW_KEY_MAX);
+	free(text);
 	if (asked)
 		pw_config_error(r, "certificate", i, "key",
 		    "\"%s\" is encrypted; write the path of a key without "

@@ -23,7 +23,6 @@
 #include "host/msg.h"
 
 #define MAX_CLIENTS 64
-#define MAX_ADMINS 256
 #define REQUEST_MAX (16u << 20)
 #define ANSWER_MAX (64u << 20)
 #define MAX_WORDS 256
@@ -56,8 +55,8 @@ struct pw_control {
 	struct pw_index *index;
 	struct pw_timer usage_timer;
 	uint64_t snapshot_version, build_ms;
-	uid_t admin[MAX_ADMINS];
-	size_t nadmin;
+	struct pw_control_admins admins;
+	char *postmaster; /* accounts.postmaster, which reloads change */
 	struct pw_verb_daemon daemon;
 };
 
@@ -75,7 +74,7 @@ static int
 make_snapshot(struct pw_control *c, struct pw_err *err)
 {
 	uint64_t t0 = pw_clock_mono_ms();
-	int fd = pw_accounts_snapshot(c->accounts, c->cfg->accounts.postmaster,
+	int fd = pw_accounts_snapshot(c->accounts, c->postmaster,
 	    usage_of, c, err);
 
 	if (fd < 0)
@@ -284,8 +283,8 @@ may_ask(const struct pw_control *c, int fd)
 		return false;
 	if (cred.uid == 0 || cred.uid == geteuid())
 		return true;
-	for (size_t i = 0; i < c->nadmin; i++)
-		if (c->admin[i] == cred.uid)
+	for (size_t i = 0; i < c->admins.n; i++)
+		if (c->admins.uid[i] == cred.uid)
 			return true;
 	pw_logf(PW_LOG_WARN, "control.refused", "user %lu may not ask",
 	    (unsigned long)cred.uid);
@@ -397,21 +396,49 @@ pw_control_answer(struct pw_control *c, uint64_t waiter, int exit_code,
 	pw_loop_post(c->loop, on_answer, a);
 }
 
+struct postmaster_note {
+	struct pw_control *c;
+	char *mailbox;
+};
+
+static void
+on_postmaster(void *arg)
+{
+	struct postmaster_note *n = arg;
+	struct pw_err err = { 0 };
+
+	free(n->c->postmaster);
+	n->c->postmaster = n->mailbox;
+	if (make_snapshot(n->c, &err) != 0)
+		pw_logf(PW_LOG_ERROR, "accounts.snapshot", "%s", err.text);
+	free(n);
+}
+
+void
+pw_control_postmaster(struct pw_control *c, struct pw_bytes mailbox)
+{
+	struct postmaster_note *n = pw_xcalloc(1, sizeof(*n));
+
+	*n = (struct postmaster_note){ c, pw_xbytesdup(mailbox) };
+	pw_loop_post(c->loop, on_postmaster, n);
+}
+
 /* ---- start and stop ------------------------------------------------------------- */
 
-/* Names are looked up now: later there are no files to look in. */
-static int
-find_admins(struct pw_control *c, struct pw_err *err)
+int
+pw_control_find_admins(const struct pw_config *cfg,
+    struct pw_control_admins *out, struct pw_err *err)
 {
-	const struct pw_strlist *l = &c->cfg->control.admins;
+	const struct pw_strlist *l = &cfg->control.admins;
 
-	for (size_t i = 0; i < l->n && c->nadmin < MAX_ADMINS; i++) {
+	out->n = 0;
+	for (size_t i = 0; i < l->n && out->n < PW_COUNT(out->uid); i++) {
 		const struct passwd *pw = getpwnam(l->v[i]);
 
 		if (pw == NULL)
 			return pw_err_set(err, EINVAL,
 			    "control.admins: user %s does not exist", l->v[i]);
-		c->admin[c->nadmin++] = pw->pw_uid;
+		out->uid[out->n++] = pw->pw_uid;
 	}
 	return 0;
 }
@@ -429,7 +456,7 @@ static int
 control_open(struct pw_control *c, int listen_fd, struct pw_err *err)
 {
 	c->loop = pw_loop_new(err);
-	if (c->loop == NULL || find_admins(c, err) != 0 ||
+	if (c->loop == NULL ||
 	    pw_accounts_open(c->cfg->server.state_dir,
 		c->cfg->store.mailbox_path, true, &c->accounts, err) != 0 ||
 	    pw_index_open(c->cfg->server.state_dir, &c->index, err) != 0 ||
@@ -457,17 +484,21 @@ control_free(struct pw_control *c)
 	pw_index_close(&c->index);
 	pw_accounts_close(&c->accounts);
 	pw_loop_free(&c->loop);
+	free(c->postmaster);
 	free(c);
 }
 
 int
-pw_control_start(const struct pw_config *cfg, int listen_fd,
+pw_control_start(const struct pw_config *cfg,
+    const struct pw_control_admins *admins, int listen_fd,
     const struct pw_control_ops *ops, void *arg, struct pw_control **out,
     struct pw_err *err)
 {
 	struct pw_control *c = pw_xcalloc(1, sizeof(*c));
 
 	c->cfg = cfg;
+	c->admins = *admins;
+	c->postmaster = pw_xstrdup(cfg->accounts.postmaster);
 	c->ops = *ops;
 	c->arg = arg;
 	c->daemon = (struct pw_verb_daemon){ .arg = c,

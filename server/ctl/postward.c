@@ -194,6 +194,8 @@ send_request(int fd, const struct request *rq)
 	for (size_t at = 0; at < n && rc == 0;) {
 		ssize_t w = send(fd, line + at, n - at, MSG_NOSIGNAL);
 
+		if (w < 0 && (errno == EPIPE || errno == ECONNRESET))
+			break; /* it said why before it hung up */
 		if (w < 0 && errno != EINTR)
 			rc = -1;
 		else if (w > 0)
@@ -219,9 +221,8 @@ read_answer(int fd, struct pw_strbuf *in)
 		n = recv(fd, room, 65536, 0);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return -1;
-		if (n == 0)
+		/* A reset may follow the answer of who did not read all. */
+		if (n <= 0)
 			return in->len > 0 ? 0 : -1;
 		in->len += (size_t)n;
 	}

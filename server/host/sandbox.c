@@ -11,6 +11,7 @@
 #include <seccomp.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/log.h"
@@ -47,12 +48,12 @@ static const int calls_all[] = { SCMP_SYS(read), SCMP_SYS(readv),
 	SCMP_SYS(sendto), SCMP_SYS(recvmmsg), SCMP_SYS(sendmmsg),
 	SCMP_SYS(shutdown), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),
 	SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(fcntl),
-	SCMP_SYS(dup), SCMP_SYS(dup3), SCMP_SYS(tgkill),
-	SCMP_SYS(restart_syscall), SCMP_SYS(rseq), SCMP_SYS(set_robust_list),
+	SCMP_SYS(dup), SCMP_SYS(dup3), SCMP_SYS(restart_syscall),
+	SCMP_SYS(rseq), SCMP_SYS(set_robust_list),
 	SCMP_SYS(membarrier), SCMP_SYS(memfd_create), SCMP_SYS(ftruncate),
 	SCMP_SYS(getrusage), SCMP_SYS(uname), SCMP_SYS(sysinfo),
-	SCMP_SYS(prlimit64), SCMP_SYS(getrlimit), SCMP_SYS(fadvise64),
-	SCMP_SYS(times), SCMP_SYS(clock_adjtime) };
+	SCMP_SYS(getrlimit), SCMP_SYS(fadvise64), SCMP_SYS(times),
+	SCMP_SYS(clock_adjtime) };
 
 static const int calls_front[] = { SCMP_SYS(accept4), SCMP_SYS(accept) };
 
@@ -118,7 +119,32 @@ add_threads(scmp_filter_ctx f)
 		    SCMP_SYS(clone3), 0);
 	if (rc == 0) /* names of threads and the like; nothing that gains */
 		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-		    SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+		    SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0));
+	return rc;
+}
+
+/* Calls that could reach other processes of the same user: on this one only. */
+static int
+add_self(scmp_filter_ctx f)
+{
+	int rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+	    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
+
+	if (rc == 0)
+		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64),
+		    1, SCMP_A0(SCMP_CMP_EQ, 0, 0));
+	return rc;
+}
+
+/* syslog(3) connects again after its daemon was restarted. */
+static int
+add_syslog(scmp_filter_ctx f)
+{
+	int rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+	    SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
+
+	if (rc == 0)
+		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(connect), 0);
 	return rc;
 }
 
@@ -129,14 +155,14 @@ add_sockets(scmp_filter_ctx f)
 
 	for (size_t i = 0; i < PW_COUNT(family); i++) {
 		int rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket),
-		    1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family[i]));
+		    1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family[i], 0));
 
 		if (rc != 0)
 			return rc;
 	}
 	/* FIONBIO only: other requests have no business here. */
 	return seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-	    SCMP_A1(SCMP_CMP_EQ, 0x5421));
+	    SCMP_A1(SCMP_CMP_EQ, 0x5421, 0));
 }
 
 static int
@@ -160,6 +186,8 @@ add_role(scmp_filter_ctx f, enum pw_role_id role)
 	case PW_RID_STORE:
 		return add_calls(f, SCMP_ACT_ALLOW, calls_store,
 		    PW_COUNT(calls_store));
+	case PW_RID_LOG:
+		return add_syslog(f);
 	default:
 		return rc;
 	}
@@ -180,6 +208,8 @@ load_filter(enum pw_role_id role, struct pw_err *err)
 		    PW_COUNT(calls_all));
 	if (rc == 0)
 		rc = add_threads(f);
+	if (rc == 0)
+		rc = add_self(f);
 	if (rc == 0)
 		rc = add_role(f, role);
 	if (rc == 0)
@@ -213,7 +243,7 @@ pw_sandbox_enter(const struct pw_sandbox *sb, struct pw_err *err)
 	}
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
 		return pw_err_sys(err, "sandbox: dumpable");
-	if (sb->role != PW_RID_LOG && pw_landlock_enter(sb, err) != 0)
+	if (pw_landlock_enter(sb, err) != 0)
 		return -1;
 	return load_filter(sb->role, err);
 }

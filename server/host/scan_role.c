@@ -26,7 +26,8 @@ struct scan_role {
 	struct pw_scanner *scanner;
 	struct pw_master_link *link;
 	struct pw_enc results;
-	unsigned npeer;
+	struct pw_ipc *peer[MAX_PEERS];
+	size_t npeer;
 	uint64_t jobs, parses;
 };
 
@@ -75,7 +76,11 @@ on_peer_close(struct pw_ipc *ipc)
 {
 	struct scan_role *r = pw_ipc_arg(ipc);
 
-	r->npeer--;
+	for (size_t i = 0; i < r->npeer; i++)
+		if (r->peer[i] == ipc) {
+			r->peer[i] = r->peer[--r->npeer];
+			break;
+		}
 	pw_ipc_free(&ipc);
 }
 
@@ -92,7 +97,8 @@ on_peer(void *arg, enum pw_role_id peer, unsigned number, unsigned lane, int fd)
 		(void)close(fd);
 		return;
 	}
-	if (pw_ipc_new(r->loop, fd, &ops, r) != NULL)
+	r->peer[r->npeer] = pw_ipc_new(r->loop, fd, &ops, r);
+	if (r->peer[r->npeer] != NULL)
 		r->npeer++;
 }
 
@@ -150,6 +156,8 @@ pw_scan_role_run(const struct pw_role_start *role)
 	pw_master_link_ready(r.link);
 	(void)pw_loop_run(r.loop);
 	pw_master_link_free(&r.link);
+	for (size_t i = 0; i < r.npeer; i++)
+		pw_ipc_free(&r.peer[i]);
 	pw_scanner_free(&r.scanner);
 	pw_enc_free(&r.results);
 	pw_loop_free(&r.loop);

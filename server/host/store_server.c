@@ -218,12 +218,30 @@ on_aside(struct channel *ch, struct pw_frame *f)
 	return 0;
 }
 
+/* The message of the frame did not arrive: no file can be opened. */
+static void
+on_lost(struct channel *ch, const struct pw_frame *f)
+{
+	static const struct pw_store_result r = { .code = PW_STORE_TEMPFAIL,
+		.reason = "too many open files in the role store" };
+
+	pw_logf(PW_LOG_ERROR, "store.descriptors", "%s", r.reason);
+	if (f->type == PW_MSG_DELIVER)
+		request_done(request_new(ch, f->id, PW_MSG_DELIVERED), &r);
+	else if (f->type == PW_MSG_PIECE)
+		request_done(request_new(ch, f->id, PW_MSG_PIECED), &r);
+}
+
 static void
 on_frame(struct pw_ipc *ipc, struct pw_frame *f)
 {
 	struct channel *ch = pw_ipc_arg(ipc);
 	int rc;
 
+	if (f->fds_lost) {
+		on_lost(ch, f);
+		return;
+	}
 	switch (f->type) {
 	case PW_MSG_DELIVER:
 		rc = on_deliver(ch, f);
@@ -296,6 +314,8 @@ pw_store_server_channel(struct pw_store_server *s, int fd)
 
 	ch->s = s;
 	ch->ipc = pw_ipc_new(s->loop, fd, &ops, ch);
+	if (ch->ipc != NULL)
+		pw_ipc_bear_loss(ch->ipc);
 	if (ch->ipc == NULL) {
 		free(ch);
 		return;

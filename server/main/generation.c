@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/pool.h"
@@ -173,6 +174,18 @@ take_over(struct pw_master *m)
 	reload_answer(m, true, text);
 }
 
+/* Who started us in the background may go on. */
+static void
+say_ready(struct pw_master *m)
+{
+	if (*m->ready_fd < 0)
+		return;
+	(void)!write(*m->ready_fd, "", 1);
+	(void)close(*m->ready_fd);
+	*m->ready_fd = -1;
+	(void)dup2(STDIN_FILENO, STDERR_FILENO);
+}
+
 void
 pw_generation_advance(struct pw_master *m)
 {
@@ -191,6 +204,7 @@ pw_generation_advance(struct pw_master *m)
 		pw_logf(PW_LOG_NOTICE, "master.ready", "Postward %s serves",
 		    PW_VERSION);
 		pw_notify("READY=1");
+		say_ready(m);
 	}
 }
 

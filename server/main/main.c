@@ -4,6 +4,8 @@
  */
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,24 +109,85 @@ load(const char *file)
 	return cfg;
 }
 
+/* ---- memory ------------------------------------------------------------------ */
+
+/* Roles inherit master's memory, what was freed of it too, and OpenSSL does not
+ * wipe all that it held of a private key while reading it. */
+
+static void
+wipe_free(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	if (p != NULL)
+		explicit_bzero(p, malloc_usable_size(p));
+	free(p);
+}
+
+static void *
+plain_malloc(size_t n, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return malloc(n);
+}
+
+static void *
+wipe_realloc(void *p, size_t n, const char *file, int line)
+{
+	size_t old = p != NULL ? malloc_usable_size(p) : 0;
+	void *q;
+
+	if (n == 0) {
+		wipe_free(p, file, line);
+		return NULL;
+	}
+	q = malloc(n);
+	if (q == NULL)
+		return NULL;
+	if (p != NULL)
+		memcpy(q, p, old < n ? old : n);
+	wipe_free(p, file, line);
+	return q;
+}
+
+/* ---- into the background ------------------------------------------------------- */
+
 /* The caller gets its prompt back when the first generation serves, or the
  * exit code of what prevented it. */
+static _Noreturn void
+wait_ready(int fd)
+{
+	unsigned char code = EX_SOFTWARE;
+
+	(void)!read(fd, &code, 1);
+	_exit(code);
+}
+
+/* In the process that goes on: where to say how the start went; -1: failed. */
 static int
 go_background(void)
 {
-	int null;
+	int fds[2], null;
+	pid_t pid;
 
-	if (daemon(0, 1) != 0) {
-		perror("postwardd: daemon");
-		return EX_OSERR;
+	if (pipe2(fds, O_CLOEXEC) != 0 || (pid = fork()) < 0) {
+		perror("postwardd: cannot go into the background");
+		return -1;
 	}
+	if (pid > 0) {
+		(void)close(fds[1]);
+		wait_ready(fds[0]);
+	}
+	(void)close(fds[0]);
+	(void)setsid();
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null >= 0) {
 		(void)dup2(null, STDIN_FILENO);
 		(void)dup2(null, STDOUT_FILENO);
 		(void)close(null);
 	}
-	return EX_OK;
+	return chdir("/") == 0 ? fds[1] : -1;
 }
 
 int
@@ -133,10 +196,14 @@ main(int argc, char **argv)
 	struct options o = { 0 };
 	struct pw_config *cfg;
 	char *file;
-	int rc = parse_options(argc, argv, &o);
+	int rc = parse_options(argc, argv, &o), ready_fd = -1;
+	unsigned char code;
 
 	if (rc >= 0)
 		return rc;
+	if (CRYPTO_set_mem_functions(plain_malloc, wipe_realloc, wipe_free) !=
+	    1)
+		return EX_SOFTWARE;
 	/* Standard descriptors must be taken before anything else opens one. */
 	for (int fd = 0; fd < 3; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
@@ -158,8 +225,12 @@ main(int argc, char **argv)
 		free(file);
 		return rc;
 	}
-	if (!o.foreground && (rc = go_background()) != EX_OK)
-		return rc;
+	if (!o.foreground && (ready_fd = go_background()) < 0)
+		return EX_OSERR;
 	(void)umask(027);
-	return pw_master_run(file, cfg, o.foreground);
+	rc = pw_master_run(file, cfg, o.foreground, &ready_fd);
+	code = (unsigned char)rc;
+	if (ready_fd >= 0)
+		(void)!write(ready_fd, &code, 1);
+	return rc;
 }

@@ -15,12 +15,14 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/pool.h"
 
 /* From the word to stop until the last front session must have ended. */
+#define LOCK_TRIES 25 /* half a second in all */
 #define STOP_FRONT_MS 30000
 #define STOP_STORE_MS 60000
 
@@ -107,6 +109,7 @@ pw_master_stop(struct pw_master *m, int exit_code)
 	pw_logf(PW_LOG_NOTICE, "master.stop", "stopping");
 	pw_timer_set(m->loop, &m->stop_timer, STOP_FRONT_MS, stop_late);
 	tell_stop(m, true);
+	pw_sockets_shut(m);
 	stop_advance(m);
 }
 
@@ -148,8 +151,7 @@ on_signal(struct pw_io *io, uint32_t ready)
 			pw_reload(m, 0);
 			break;
 		case SIGUSR1:
-			if (m->log_pid > 0)
-				(void)kill(m->log_pid, SIGUSR1);
+			pw_logger_reopen(m);
 			break;
 		default:
 			pw_master_stop(m, EX_OK);
@@ -199,15 +201,22 @@ read_boot_id(struct pw_master *m)
 static int
 take_lock(const struct pw_config *cfg, struct pw_err *err)
 {
+	const struct timespec pause = { .tv_nsec = 20000000 };
 	char path[4096], pid[32];
-	int fd, n;
+	int fd, n, rc = -1;
 
 	(void)snprintf(path, sizeof(path), "%s/postwardd.pid",
 	    cfg->server.run_dir);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
 		return pw_err_sys(err, "%s", path);
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+	/* A child of one that was killed a moment ago may still hold it. */
+	for (int i = 0; i < LOCK_TRIES && rc != 0; i++) {
+		if (i > 0)
+			(void)nanosleep(&pause, NULL);
+		rc = flock(fd, LOCK_EX | LOCK_NB);
+	}
+	if (rc != 0) {
 		(void)close(fd);
 		return pw_err_set(err, EBUSY,
 		    "another postwardd runs already (%s is locked)", path);
@@ -237,7 +246,8 @@ set_up(struct pw_master *m, const struct pw_config *cfg, struct pw_err *err)
 }
 
 int
-pw_master_run(const char *config_file, struct pw_config *cfg, bool foreground)
+pw_master_run(const char *config_file, struct pw_config *cfg, bool foreground,
+    int *ready_fd)
 {
 	static struct pw_master m;
 	struct pw_strbuf report;
@@ -245,7 +255,8 @@ pw_master_run(const char *config_file, struct pw_config *cfg, bool foreground)
 
 	m.config_file = config_file;
 	m.foreground = foreground;
-	m.log_pipe[0] = m.log_pipe[1] = -1;
+	m.ready_fd = ready_fd;
+	m.log_pipe[0] = m.log_pipe[1] = m.log_ctl = -1;
 	m.gen[0].cfg = cfg;
 	m.gen[0].number = cfg->generation = 1;
 	pw_log_role("master");

@@ -44,6 +44,7 @@ struct pw_proc {
 struct pw_listen_socket {
 	int fd;
 	size_t listener; /* place in cfg->listener */
+	bool given;      /* opened by the service manager */
 };
 
 /* One generation's configuration; freed when its last process has ended. */
@@ -69,6 +70,7 @@ struct pw_master {
 	size_t nproc;
 	bool stopping;
 	bool started;      /* the first generation serves */
+	int *ready_fd;     /* who waits to hear that */
 	int exit_code;
 	uint64_t reload_id;           /* of the admin who waits, 0: a signal */
 	bool reloading;
@@ -76,14 +78,18 @@ struct pw_master {
 	struct pw_timer stop_timer;
 	char boot_id[64];
 	pid_t log_pid;
+	const char *log_path; /* NULL: no file */
+	int log_ctl;          /* descriptors of a file opened anew go here */
 	struct status_query *status;  /* STATUS_ALL being answered */
 	struct pw_timer status_timer;
 	uint64_t status_next;
 };
 
-/* server/main/master.c: runs until told to stop; an exit code. */
+/* server/main/master.c: runs until told to stop; an exit code.  Once the first
+ * generation serves, an octet 0 is written to *READY_FD, if it is none below 0,
+ * and that is closed and made -1. */
 int pw_master_run(const char *config_file, struct pw_config *cfg,
-    bool foreground);
+    bool foreground, int *ready_fd);
 void pw_master_stop(struct pw_master *m, int exit_code);
 
 /* spawn.c */
@@ -93,6 +99,9 @@ void pw_spawn_reaped(struct pw_master *m, pid_t pid, int status);
 void pw_proc_forget(struct pw_proc *p);
 struct pw_generation *pw_generation_of(struct pw_master *m,
     const struct pw_proc *p);
+
+/* In a child: closes all descriptors from 3 on that KEEP lacks; sorts KEEP. */
+void pw_close_others(int *keep, size_t nkeep);
 
 /* switchboard.c: channels between roles that are ready. */
 void pw_connect_all(struct pw_proc *p);
@@ -112,15 +121,19 @@ void pw_reload_failed(struct pw_master *m, const char *why);
 /* sockets.c */
 int pw_sockets_open(struct pw_master *m, const struct pw_config *cfg,
     struct pw_err *err);
+/* New clients are refused from now on, so that they try another MX at once. */
+void pw_sockets_shut(struct pw_master *m);
 int pw_control_open(const struct pw_config *cfg, struct pw_err *err);
 
 /* status.c */
 void pw_status_all(struct pw_master *m, uint64_t admin_id);
 void pw_status_answer(struct pw_proc *p, struct pw_frame *f);
 
-/* logger.c: the child that writes the log. */
+/* logger.c: the child that writes the log; a file is opened here, by master,
+ * and again at pw_logger_reopen(). */
 int pw_logger_start(struct pw_master *m, const struct pw_config *cfg,
     bool foreground, struct pw_err *err);
+void pw_logger_reopen(struct pw_master *m);
 
 /* notify.c: systemd's protocols (sd_notify(3), sd_listen_fds(3)). */
 void pw_notify(const char *state);

@@ -9,12 +9,31 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "host/folders.h"
 #include "main/master.h"
 #include "net/listen.h"
+
+#define BUSY_TRIES 100
+#define BUSY_PAUSE_NS 20000000 /* 2 s in all */
+
+/* Roles of a master that was killed a moment ago may still hold the port. */
+static int
+open_listener(const struct pw_listen_opts *opts, struct pw_err *err)
+{
+	const struct timespec pause = { .tv_nsec = BUSY_PAUSE_NS };
+	int fd = pw_listen_open(opts, err);
+
+	for (int i = 0; fd < 0 && err->code == EADDRINUSE && i < BUSY_TRIES;
+	     i++) {
+		(void)nanosleep(&pause, NULL);
+		fd = pw_listen_open(opts, err);
+	}
+	return fd;
+}
 
 static int
 add_socket(struct pw_master *m, size_t listener, const char *address,
@@ -27,14 +46,24 @@ add_socket(struct pw_master *m, size_t listener, const char *address,
 	if (m->nlisten == PW_MAX_LISTEN)
 		return pw_err_set(err, EINVAL, "more than %d listening sockets",
 		    PW_MAX_LISTEN);
+	m->listen[m->nlisten].given = fd >= 0;
 	if (fd < 0)
-		fd = pw_listen_open(&opts, err);
+		fd = open_listener(&opts, err);
 	if (fd < 0)
 		return -1;
 	m->listen[m->nlisten].fd = fd;
 	m->listen[m->nlisten].listener = listener;
 	m->nlisten++;
 	return 0;
+}
+
+void
+pw_sockets_shut(struct pw_master *m)
+{
+	/* Those of the service manager go on for who comes after us. */
+	for (size_t i = 0; i < m->nlisten; i++)
+		if (!m->listen[i].given)
+			(void)shutdown(m->listen[i].fd, SHUT_RDWR);
 }
 
 int

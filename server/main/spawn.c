@@ -35,13 +35,20 @@ pw_generation_of(struct pw_master *m, const struct pw_proc *p)
 
 /* ---- the child ------------------------------------------------------------- */
 
-/* Nothing of master's stays open in a role but what it is given. */
-static void
-close_others(const int *keep, size_t nkeep)
+static int
+by_number(const void *a, const void *b)
+{
+	int x = *(const int *)a, y = *(const int *)b;
+
+	return (x > y) - (x < y);
+}
+
+void
+pw_close_others(int *keep, size_t nkeep)
 {
 	unsigned from = 3;
 
-	/* KEEP is sorted. */
+	qsort(keep, nkeep, sizeof(keep[0]), by_number);
 	for (size_t i = 0; i < nkeep; i++) {
 		unsigned fd = (unsigned)keep[i];
 
@@ -54,12 +61,13 @@ close_others(const int *keep, size_t nkeep)
 	(void)close_range(from, ~0u, 0);
 }
 
-static int
-by_number(const void *a, const void *b)
+/* Keys of certificates are for front, and only those that it serves with. */
+static void
+forget_keys(struct pw_master *m, const struct pw_generation *keep)
 {
-	int x = *(const int *)a, y = *(const int *)b;
-
-	return (x > y) - (x < y);
+	for (size_t i = 0; i < PW_COUNT(m->gen); i++)
+		if (&m->gen[i] != keep)
+			pw_pem_free(&m->gen[i].pem, m->gen[i].npem);
 }
 
 static void
@@ -143,11 +151,13 @@ child_main(struct pw_master *m, struct pw_generation *g, struct pw_proc *p,
 	for (size_t i = 0; p->id == PW_RID_FRONT && i < m->nproc; i++)
 		if (m->proc[i]->limits_fd >= 0)
 			keep[n++] = m->proc[i]->limits_fd;
-	qsort(keep, n, sizeof(keep[0]), by_number);
-	close_others(keep, n);
+	pw_close_others(keep, n);
+	forget_keys(m, p->id == PW_RID_FRONT ? g : NULL);
 	child_limits(p->id);
 	if (pw_rights_drop(user, &err) != 0)
 		return pw_role_failed(fd, pw_role_name(p->id), &err);
+	/* A change of user clears it. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	switch (p->id) {
 	case PW_RID_FRONT:
 		return run_front(m, g, p, fd);
@@ -179,6 +189,10 @@ child(struct pw_master *m, struct pw_generation *g, struct pw_proc *p, int fd,
 		(void)snprintf(name, sizeof(name), "scan-0");
 	(void)prctl(PR_SET_NAME, name);
 	pw_log_role(name);
+	pw_log_to(m->log_pipe[1], (enum pw_log_level)g->cfg->log.level,
+	    (enum pw_log_format)g->cfg->log.format);
+	if (!m->foreground)
+		(void)dup2(STDIN_FILENO, STDERR_FILENO);
 	child_signals();
 	exit(child_main(m, g, p, fd));
 }

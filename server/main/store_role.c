@@ -47,6 +47,7 @@ pw_store_role_live_enc(struct pw_enc *e, const struct pw_config *cfg)
 	pw_enc_i64(e, cfg->store.quota_grace);
 	pw_enc_u8(e, (uint8_t)cfg->log.level);
 	pw_enc_u8(e, (uint8_t)cfg->log.format);
+	pw_enc_str(e, cfg->accounts.postmaster);
 }
 
 static void
@@ -54,6 +55,7 @@ take_config(struct store_role *r, struct pw_bytes body)
 {
 	struct pw_config_store s = r->cfg->store;
 	struct pw_dec d;
+	struct pw_bytes postmaster;
 	unsigned level, format;
 
 	pw_dec_init(&d, body);
@@ -66,12 +68,14 @@ take_config(struct store_role *r, struct pw_bytes body)
 	s.quota_grace = pw_dec_i64(&d);
 	level = pw_dec_u8(&d);
 	format = pw_dec_u8(&d);
+	postmaster = pw_dec_bytes(&d);
 	if (pw_dec_end(&d) != 0)
 		return;
 	r->cfg->store = s;
 	pw_log_level_set((enum pw_log_level)level,
 	    (enum pw_log_format)format);
 	pw_store_reconfigure(r->store, r->cfg);
+	pw_control_postmaster(r->control, postmaster);
 }
 
 /* ---- between the control thread and master --------------------------------------- */
@@ -296,15 +300,18 @@ set_up(struct store_role *r, const struct pw_role_start *role, struct pw_err *er
 		.on_stop = on_stop,
 		.on_status = on_status };
 
+	struct pw_control_admins admins;
+
 	r->loop = pw_loop_new(err);
-	if (r->loop == NULL || confine(role->cfg, err) != 0 ||
+	if (r->loop == NULL ||
+	    pw_control_find_admins(role->cfg, &admins, err) != 0 || confine(role->cfg, err) != 0 ||
 	    pw_store_open(r->loop, role->cfg, role->boot_id, &r->store, err) !=
 		0)
 		return -1;
 	r->server = pw_store_server_new(r->loop, r->store);
 	r->parse = pw_parse_client_new(r->loop);
 	pw_store_set_parser(r->store, pw_parse_client_parse, r->parse);
-	if (pw_control_start(role->cfg, role->control_fd, &control, r,
+	if (pw_control_start(role->cfg, &admins, role->control_fd, &control, r,
 		&r->control, err) != 0)
 		return -1;
 	r->link = pw_master_link_new(r->loop, role->master_fd, &ops, r);

@@ -46,6 +46,7 @@ struct pw_ipc {
 	bool doomed;   /* freed inside its callback */
 	bool no_input; /* over: on_close is due or was called */
 	bool no_output;
+	bool bears_loss;
 	char buf[PW_IPC_MAX_MSG];
 };
 
@@ -122,6 +123,12 @@ pw_ipc_free(struct pw_ipc **ipcp)
 		ipc->doomed = true;
 	else
 		free(ipc);
+}
+
+void
+pw_ipc_bear_loss(struct pw_ipc *ipc)
+{
+	ipc->bears_loss = true;
 }
 
 void *
@@ -276,6 +283,10 @@ read_frames(struct pw_ipc *ipc)
 		    &why);
 		if (got == PW_IPC_NONE)
 			return;
+		if (got == PW_IPC_FRAME && f.fds_lost && !ipc->bears_loss) {
+			got = PW_IPC_NONSENSE;
+			why = "descriptors lost: too many open files";
+		}
 		if (got == PW_IPC_NONSENSE)
 			pw_logf(PW_LOG_ERROR, "ipc.malformed", "%s", why);
 		if (got != PW_IPC_FRAME) {

@@ -22,6 +22,7 @@ struct pw_frame {
 	int fds[PW_IPC_MAX_FDS]; /* the receiver's; set one to -1 to keep it,
 				  * the others are closed after the callback */
 	int nfds;
+	bool fds_lost; /* it had some: see pw_ipc_bear_loss() */
 };
 
 struct pw_ipc_ops {
@@ -38,6 +39,10 @@ struct pw_ipc *pw_ipc_new(struct pw_loop *loop, int fd,
 /* Closes; no callback after this; *ipc set to NULL. */
 void pw_ipc_free(struct pw_ipc **ipc);
 void *pw_ipc_arg(const struct pw_ipc *ipc);
+/* A process that has too many files open loses the descriptors of a frame.
+ * From now on such a frame is handed over without them, .fds_lost set, instead
+ * of ending the channel. */
+void pw_ipc_bear_loss(struct pw_ipc *ipc);
 /*
  * Sends a frame, or keeps it until the socket takes it; descriptors are
  * duplicated, so the caller may close its own at once.  -1 when the channel is

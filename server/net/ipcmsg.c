@@ -101,13 +101,12 @@ what_is_wrong(const struct msghdr *msg, const struct pw_ipc_head *head,
 {
 	if ((msg->msg_flags & MSG_TRUNC) != 0)
 		return "frame too large";
-	if ((msg->msg_flags & MSG_CTRUNC) != 0)
-		return "descriptors lost (too many in this process?)";
 	if (got < sizeof(*head))
 		return "frame shorter than its head";
 	if (head->len != got - sizeof(*head))
 		return "frame of another length than it says";
-	if (nfds > PW_IPC_MAX_FDS || head->nfds != nfds)
+	if (nfds > PW_IPC_MAX_FDS ||
+	    (head->nfds != nfds && (msg->msg_flags & MSG_CTRUNC) == 0))
 		return "other descriptors than it says";
 	return NULL;
 }
@@ -145,9 +144,15 @@ pw_ipc_take(int fd, char *buf, struct pw_frame *f, const char **why)
 		pw_ipc_close_fds(fds, nfds);
 		return PW_IPC_NONSENSE;
 	}
+	bool lost = (msg.msg_flags & MSG_CTRUNC) != 0;
+	if (lost) {
+		/* Which of them came is not told. */
+		pw_ipc_close_fds(fds, nfds);
+		nfds = 0;
+	}
 	*f = (struct pw_frame){ .type = head.type, .id = head.id,
 		.body = pw_bytes(buf + sizeof(head), head.len),
-		.nfds = nfds };
+		.nfds = nfds, .fds_lost = lost };
 	for (int i = 0; i < PW_IPC_MAX_FDS; i++)
 		f->fds[i] = i < nfds ? fds[i] : -1;
 	return PW_IPC_FRAME;
@@ -227,9 +232,11 @@ pw_ipc_recv_wait(int fd, struct pw_frame *f, char **body, int ms,
 	*body = NULL;
 	for (;;) {
 		enum pw_ipc_got got = pw_ipc_take(fd, buf, f, &why);
-		if (got == PW_IPC_FRAME)
+		if (got == PW_IPC_FRAME && !f->fds_lost)
 			break;
-		if (got == PW_IPC_END)
+		if (got == PW_IPC_FRAME)
+			pw_err_set(err, EMFILE, "descriptors lost");
+		else if (got == PW_IPC_END)
 			pw_err_set(err, EPIPE, "the other end is gone");
 		else if (got == PW_IPC_NONSENSE)
 			pw_err_set(err, EPROTO, "%s", why);

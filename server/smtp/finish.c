@@ -101,7 +101,10 @@ is_unsound(struct pw_session *s)
 	for (size_t i = 0; i < PW_COUNT(faults); i++)
 		if ((b->faults & faults[i].fault) != 0) {
 			pw_count(s->env->count, faults[i].counter);
-			refuse(s, faults[i].reply);
+			refuse(s, faults[i].fault == PW_BODY_NO_MEMORY &&
+				    s->tx->piece_reply != 0 ?
+				(enum pw_reply_id)s->tx->piece_reply :
+				faults[i].reply);
 			return true;
 		}
 	if (b->hops > (uint64_t)pw_session_limits(s)->max_hops) {
@@ -291,8 +294,10 @@ after_piece(struct pw_session *s)
 
 	s->paused_ms += pw_loop_now(s->env->loop) - s->tx->piece_since;
 	pw_body_release(b, s->tx->piece_len);
-	if (s->reply != PW_R_OK)
+	if (s->reply != PW_R_OK) {
 		b->faults |= PW_BODY_NO_MEMORY;
+		s->tx->piece_reply = s->reply;
+	}
 	if (s->state == PW_S_END) {
 		if (b->faults != 0)
 			refuse(s, (enum pw_reply_id)s->reply);
@@ -315,6 +320,9 @@ on_piece(void *arg, const struct pw_store_result *r)
 	s->call = NULL;
 	s->reply = (uint16_t)(r->code == PW_STORE_OK
 		? PW_R_OK : store_reply(r->code));
+	if (r->code != PW_STORE_OK)
+		pw_logf(PW_LOG_WARN, "smtp.store", "%s: %s", s->tx->id.s,
+		    r->reason != NULL ? r->reason : "");
 	pw_session_wake(s);
 }
 

@@ -17,6 +17,7 @@
 #define ACCEPT_WAIT_MS 5000u /* for the accounts, after the start */
 #define FILES_PAUSE_MS 100u  /* when no descriptor is left */
 #define STOP_MS 10000u       /* for messages at hand */
+#define LAST_MS 1000u        /* for the last reply to leave */
 #define STATUS_MS 1000u
 #define STATUS_MAX (64u * 1024)
 
@@ -235,12 +236,14 @@ static void
 on_stop_timer(struct pw_timer *timer)
 {
 	struct front_thread *t = OWNER(timer, stop_timer);
+	struct pw_session *next;
 
-	while (t->env.first != NULL) {
-		struct pw_session *s = t->env.first;
-
-		pw_session_free(&s, "stop");
+	for (struct pw_session *s = t->env.first; s != NULL; s = next) {
+		next = s->next;
+		pw_session_stop_now(s);
 	}
+	if (!t->ended)
+		pw_timer_set(t->loop, &t->stop_timer, LAST_MS, on_stop_timer);
 }
 
 static void

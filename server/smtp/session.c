@@ -29,6 +29,14 @@ pw_session_wait(struct pw_session *s, enum pw_session_wait what,
 	s->after = then;
 }
 
+/* Octets of a message are under way, or it is being judged and stored. */
+static bool
+in_message(const struct pw_session *s)
+{
+	return s->state == PW_S_DATA || s->state == PW_S_CHUNKS ||
+	    s->state == PW_S_END;
+}
+
 /* What follows each command: the bounds on what a session may do. */
 static void
 command_done(struct pw_session *s)
@@ -47,7 +55,7 @@ command_done(struct pw_session *s)
 	else if (s->junk > (uint64_t)pw_session_limits(s)->max_junk_commands)
 		pw_session_limit(s, PW_R_LIMIT_JUNK, PW_CNT_LIMIT_JUNK,
 		    "smtp.max-junk-commands");
-	else if (s->env->stopping && s->tx == NULL)
+	else if (s->env->stopping && !in_message(s))
 		pw_session_end(s, PW_R_SHUTDOWN, "stop");
 	else if (s->state != PW_S_DATA && s->chunk_left == 0)
 		pw_session_expect(s, pw_session_limits(s)->command_timeout);
@@ -431,9 +439,19 @@ pw_session_free(struct pw_session **sp, const char *why)
 void
 pw_session_stop(struct pw_session *s)
 {
-	if (s->state == PW_S_CLOSED || s->wait != PW_W_NONE || s->tx != NULL)
+	if (s->state == PW_S_CLOSED || s->wait != PW_W_NONE || in_message(s))
 		return;
 	if (s->state == PW_S_PROXY)
+		pw_session_free(&s, "stop");
+	else
+		pw_session_end(s, PW_R_SHUTDOWN, "stop");
+}
+
+void
+pw_session_stop_now(struct pw_session *s)
+{
+	if (s->state == PW_S_CLOSED || s->state == PW_S_PROXY ||
+	    s->wait == PW_W_TLS)
 		pw_session_free(&s, "stop");
 	else
 		pw_session_end(s, PW_R_SHUTDOWN, "stop");

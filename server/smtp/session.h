@@ -134,8 +134,10 @@ void pw_session_new(struct pw_smtp_env *env, int fd, size_t listener,
     const struct pw_ip *peer, uint16_t port);
 /* Drops the session at once, without a word. */
 void pw_session_free(struct pw_session **s, const char *why);
-/* The service ends: 421 now, or when the transaction at hand is done. */
+/* The service ends: 421 now, or when the message at hand is answered. */
 void pw_session_stop(struct pw_session *s);
+/* No more time for that: 421; a session that was told already is dropped. */
+void pw_session_stop_now(struct pw_session *s);
 
 /* ---- for the commands ---------------------------------------------------------- */
 

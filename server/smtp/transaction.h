@@ -42,6 +42,7 @@ struct pw_tx {
 	bool piece_ends_chunk;
 	uint64_t piece_len; /* of the piece that is on its way */
 	uint64_t piece_since;
+	uint16_t piece_reply; /* of the store that did not take one, or 0 */
 	const char *reply_text, *action; /* to be said once it is stored */
 };
 

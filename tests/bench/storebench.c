@@ -3,11 +3,13 @@
  * How fast the filer files: deliveries a second, CPU a message, batch sizes.
  *
  *   storebench [-n messages] [-w window] [-s octets] [-b mailboxes]
- *              [-t writer threads] [-j journal MB] DIR
+ *              [-t writer threads] [-j journal MB] [-r rate]
+ *              [-c checkpoint ms] DIR
  *
  * DIR should lie on the kind of disk that mail will lie on (a journaled file
  * system), and be new: creating files after a mass deletion costs ext4 many
- * times more.  WINDOW deliveries are under way at any time.
+ * times more.  WINDOW deliveries are under way at any time, or, with a RATE, so
+ * many are begun each second.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +24,8 @@
 #include "storage/filer_private.h"
 
 static unsigned total = 20000, window = 50, size = 8192, boxes = 50;
-static unsigned writers = 2, journal_mb = 64;
+static unsigned writers = 2, journal_mb = 64, rate;
+static unsigned checkpoint_ms = 5000;
 static unsigned begun, ended, failed;
 static char *text;
 static struct pw_filer *filer;
@@ -44,7 +47,7 @@ on_result(void *arg, const struct pw_store_result *r)
 		(void)fprintf(stderr, "storebench: %s\n", r->reason);
 	free(o);
 	ended++;
-	if (begun < total)
+	if (rate == 0 && begun < total)
 		begin();
 }
 
@@ -180,7 +183,7 @@ options(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "n:w:s:b:t:j:")) != -1) {
+	while ((c = getopt(argc, argv, "n:w:s:b:t:j:r:c:")) != -1) {
 		unsigned v = optarg != NULL ?
 		    (unsigned)strtoul(optarg, NULL, 10) : 0;
 		switch (c) {
@@ -202,6 +205,12 @@ options(int argc, char **argv)
 		case 'j':
 			journal_mb = v;
 			break;
+		case 'r':
+			rate = v;
+			break;
+		case 'c':
+			checkpoint_ms = v;
+			break;
 		default:
 			return -1;
 		}
@@ -209,12 +218,28 @@ options(int argc, char **argv)
 	return argc - optind == 1 && total > 0 ? 0 : -1;
 }
 
+static void
+run(struct pw_loop *loop)
+{
+	uint64_t t0 = pw_clock_mono_ns();
+
+	while (rate == 0 && begun < window && begun < total)
+		begin();
+	while (ended < total) {
+		uint64_t passed = pw_clock_mono_ns() - t0;
+		while (rate > 0 && begun < total &&
+		    passed / 1000 >= (uint64_t)begun * 1000000 / rate)
+			begin();
+		pw_loop_step(loop, rate > 0 ? 1 : 1000);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
 	char state[256], mail[256];
 	struct pw_filer_opts o = { .host = "mx.test", .boot_id = "bench",
-		.journal_message = 1 << 20, .checkpoint_ms = 5000,
+		.journal_message = 1 << 20,
 		.min_free = 1, .quota_grace = 10 };
 	struct pw_writer_opts w = { .state_dir = state,
 		.keep_decisions_ms = UINT64_C(90) * 86400 * 1000 };
@@ -224,7 +249,8 @@ main(int argc, char **argv)
 	if (options(argc, argv) < 0) {
 		(void)fprintf(stderr, "usage: storebench [-n messages] "
 				      "[-w window] [-s octets] [-b mailboxes] "
-				      "[-t threads] [-j MB] DIR\n");
+				      "[-t threads] [-j MB] [-r rate] "
+				      "[-c ms] DIR\n");
 		return 2;
 	}
 	pw_log_to(2, PW_LOG_NOTICE, PW_LOG_KV);
@@ -236,6 +262,7 @@ main(int argc, char **argv)
 	o.mail_root = mail;
 	o.journal = (uint64_t)journal_mb << 20;
 	o.writers = writers;
+	o.checkpoint_ms = checkpoint_ms;
 	make_text();
 	began_ns = calloc(total, sizeof(*began_ns));
 	took_ns = calloc(total, sizeof(*took_ns));
@@ -245,10 +272,7 @@ main(int argc, char **argv)
 		return 1;
 	}
 	double t0 = now_s(), c0 = cpu_s(RUSAGE_SELF);
-	while (begun < window && begun < total)
-		begin();
-	while (ended < total)
-		pw_loop_step(loop, 1000);
+	run(loop);
 	double t1 = now_s(), c1 = cpu_s(RUSAGE_SELF);
 	o.checkpoint_ms = 20;
 	pw_filer_set(filer, &o);

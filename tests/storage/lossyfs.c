@@ -6,11 +6,12 @@
  * with what lies in folder IMAGE, keeps all in memory, and writes what is left
  * of it to IMAGE when it ends:
  *
- *   SIGUSR1   power cut: nothing is answered from now on
+ *   SIGUSR1   power cut: nothing is answered from now on.  Whoever used the
+ *             file system waits until he is killed; then SIGTERM ends it
  *   SIGTERM   an orderly end: all is kept
  *
- * It prints "ready", and at the end a line of what was lost.  Then the mount
- * is to be taken away (umount -l, fusermount3 -uz).
+ * It prints "ready", and a line of what was lost when IMAGE is complete.  At
+ * its end the mount is to be taken away (umount -l, fusermount3 -uz).
  *
  * The kernel does not pass on syncfs(2) to such a file system: lossypreload.c
  * turns it into setting a time of last change that nothing else sets.
@@ -46,10 +47,10 @@ node(fuse_ino_t ino)
 static void
 reply_entry(fuse_req_t req, struct lm_inode *i, struct fuse_file_info *fi)
 {
-	struct fuse_entry_param e = { .ino = (fuse_ino_t)i,
-		.attr = i->st,
-		.attr_timeout = FOREVER,
-		.entry_timeout = FOREVER };
+	struct fuse_entry_param e = {.ino = (fuse_ino_t)i,
+	    .attr = i->st,
+	    .attr_timeout = FOREVER,
+	    .entry_timeout = FOREVER};
 
 	if (fi != NULL)
 		(void)fuse_reply_create(req, &e, fi);
@@ -90,8 +91,8 @@ fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
 	}
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	if (set & FUSE_SET_ATTR_MODE)
-		i->st.st_mode = (i->st.st_mode & S_IFMT) |
-		    (attr->st_mode & 07777);
+		i->st.st_mode =
+		    (i->st.st_mode & S_IFMT) | (attr->st_mode & 07777);
 	if (set & FUSE_SET_ATTR_UID)
 		i->st.st_uid = attr->st_uid;
 	if (set & FUSE_SET_ATTR_GID)
@@ -99,11 +100,11 @@ fs_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
 	if (set & FUSE_SET_ATTR_SIZE)
 		lm_resize(i, (uint64_t)attr->st_size);
 	if (set & FUSE_SET_ATTR_ATIME)
-		i->st.st_atim = set & FUSE_SET_ATTR_ATIME_NOW ? now :
-								attr->st_atim;
+		i->st.st_atim =
+		    set & FUSE_SET_ATTR_ATIME_NOW ? now : attr->st_atim;
 	if (set & FUSE_SET_ATTR_MTIME)
-		i->st.st_mtim = set & FUSE_SET_ATTR_MTIME_NOW ? now :
-								attr->st_mtim;
+		i->st.st_mtim =
+		    set & FUSE_SET_ATTR_MTIME_NOW ? now : attr->st_mtim;
 	i->st.st_ctim = now;
 	(void)fuse_reply_attr(req, &i->st, FOREVER);
 }
@@ -119,7 +120,7 @@ make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 		return NULL;
 	}
 	i = lm_new(mode, ctx->uid, ctx->gid);
-	lm_names(&(struct lm_set){ node(parent), name, i }, 1);
+	lm_names(&(struct lm_set){node(parent), name, i}, 1);
 	return i;
 }
 
@@ -133,8 +134,8 @@ fs_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 }
 
 static void
-fs_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-    dev_t dev)
+fs_mknod(
+    fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t dev)
 {
 	struct lm_inode *i;
 
@@ -166,7 +167,7 @@ fs_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		(void)fuse_reply_err(req, ENOENT);
 		return;
 	}
-	lm_names(&(struct lm_set){ node(parent), name, NULL }, 1);
+	lm_names(&(struct lm_set){node(parent), name, NULL}, 1);
 	(void)fuse_reply_err(req, 0);
 }
 
@@ -187,8 +188,8 @@ fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 {
 	struct lm_inode *i = lm_lookup(node(parent), name);
 	struct lm_inode *old = lm_lookup(node(newparent), newname);
-	const struct lm_set set[2] = { { node(parent), name, NULL },
-		{ node(newparent), newname, i } };
+	const struct lm_set set[2] = {
+	    {node(parent), name, NULL}, {node(newparent), newname, i}};
 
 	if (i == NULL)
 		(void)fuse_reply_err(req, ENOENT);
@@ -197,7 +198,7 @@ fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 	else if (flags & ~(unsigned)RENAME_NOREPLACE)
 		(void)fuse_reply_err(req, EINVAL);
 	else if (old != NULL && S_ISDIR(old->st.st_mode) &&
-	    old->live_entries > 0)
+		 old->live_entries > 0)
 		(void)fuse_reply_err(req, ENOTEMPTY);
 	else {
 		if (i != old)
@@ -213,7 +214,7 @@ fs_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 		(void)fuse_reply_err(req, EEXIST);
 		return;
 	}
-	lm_names(&(struct lm_set){ node(parent), name, node(ino) }, 1);
+	lm_names(&(struct lm_set){node(parent), name, node(ino)}, 1);
 	reply_entry(req, node(ino), NULL);
 }
 
@@ -252,8 +253,8 @@ fs_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 }
 
 static void
-fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
-    struct fuse_file_info *fi)
+fs_fsync(
+    fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	(void)datasync;
 	(void)fi;
@@ -262,8 +263,8 @@ fs_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 }
 
 static void
-fs_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync,
-    struct fuse_file_info *fi)
+fs_fsyncdir(
+    fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	(void)datasync;
 	(void)fi;
@@ -277,8 +278,8 @@ fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
     struct fuse_file_info *fi)
 {
 	struct lm_inode *dir = node(ino);
-	struct lm_entry *e = off == 0 ? dir->first :
-					((struct lm_entry *)off)->next;
+	struct lm_entry *e =
+	    off == 0 ? dir->first : ((struct lm_entry *)off)->next;
 	char *buf = malloc(size);
 	size_t used = 0, n;
 
@@ -303,38 +304,38 @@ fs_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 static void
 fs_statfs(fuse_req_t req, fuse_ino_t ino)
 {
-	const struct statvfs st = { .f_bsize = LM_PAGE,
-		.f_frsize = LM_PAGE,
-		.f_blocks = TOTAL / LM_PAGE,
-		.f_bfree = TOTAL / LM_PAGE,
-		.f_bavail = TOTAL / LM_PAGE,
-		.f_files = 1 << 24,
-		.f_ffree = 1 << 24,
-		.f_favail = 1 << 24,
-		.f_namemax = 255 };
+	const struct statvfs st = {.f_bsize = LM_PAGE,
+	    .f_frsize = LM_PAGE,
+	    .f_blocks = TOTAL / LM_PAGE,
+	    .f_bfree = TOTAL / LM_PAGE,
+	    .f_bavail = TOTAL / LM_PAGE,
+	    .f_files = 1 << 24,
+	    .f_ffree = 1 << 24,
+	    .f_favail = 1 << 24,
+	    .f_namemax = 255};
 
 	(void)ino;
 	(void)fuse_reply_statfs(req, &st);
 }
 
 static const struct fuse_lowlevel_ops fs_ops = {
-	.lookup = fs_lookup,
-	.getattr = fs_getattr,
-	.setattr = fs_setattr,
-	.mkdir = fs_mkdir,
-	.mknod = fs_mknod,
-	.create = fs_create,
-	.unlink = fs_unlink,
-	.rmdir = fs_rmdir,
-	.rename = fs_rename,
-	.link = fs_link,
-	.open = fs_open,
-	.read = fs_read,
-	.write = fs_write,
-	.fsync = fs_fsync,
-	.fsyncdir = fs_fsyncdir,
-	.readdir = fs_readdir,
-	.statfs = fs_statfs,
+    .lookup = fs_lookup,
+    .getattr = fs_getattr,
+    .setattr = fs_setattr,
+    .mkdir = fs_mkdir,
+    .mknod = fs_mknod,
+    .create = fs_create,
+    .unlink = fs_unlink,
+    .rmdir = fs_rmdir,
+    .rename = fs_rename,
+    .link = fs_link,
+    .open = fs_open,
+    .read = fs_read,
+    .write = fs_write,
+    .fsync = fs_fsync,
+    .fsyncdir = fs_fsyncdir,
+    .readdir = fs_readdir,
+    .statfs = fs_statfs,
 };
 
 static void
@@ -347,8 +348,8 @@ tell(int sig)
 static void
 serve(struct fuse_session *se)
 {
-	struct fuse_buf buf = { 0 };
-	struct pollfd p = { .fd = fuse_session_fd(se), .events = POLLIN };
+	struct fuse_buf buf = {0};
+	struct pollfd p = {.fd = fuse_session_fd(se), .events = POLLIN};
 	sigset_t open_mask, closed;
 	int n;
 
@@ -369,13 +370,23 @@ serve(struct fuse_session *se)
 	free(buf.mem);
 }
 
+static void
+await_end(void)
+{
+	sigset_t open_mask;
+
+	(void)sigemptyset(&open_mask);
+	while (told != SIGTERM)
+		(void)sigsuspend(&open_mask);
+}
+
 int
 main(int argc, char **argv)
 {
-	const struct sigaction act = { .sa_handler = tell };
+	const struct sigaction act = {.sa_handler = tell};
 	char all[] = "-odefault_permissions,allow_other";
 	char own[] = "-odefault_permissions";
-	char *words[] = { argv[0], geteuid() == 0 ? all : own, NULL };
+	char *words[] = {argv[0], geteuid() == 0 ? all : own, NULL};
 	struct fuse_args args = FUSE_ARGS_INIT(2, words);
 	enum lm_cut how = LM_DROP;
 	unsigned seed = 1;
@@ -401,5 +412,8 @@ main(int argc, char **argv)
 	(void)printf("lost %llu pages, %llu torn, %llu names\n",
 	    (unsigned long long)lost.pages, (unsigned long long)lost.torn,
 	    (unsigned long long)lost.names);
+	(void)fflush(stdout);
+	if (told == SIGUSR1)
+		await_end();
 	return 0;
 }

@@ -43,7 +43,7 @@ see(const struct stat *st, struct lm_inode *i)
 
 	if (s == NULL)
 		errx(71, "no memory");
-	*s = (struct seen){ st->st_dev, st->st_ino, i, seen };
+	*s = (struct seen){st->st_dev, st->st_ino, i, seen};
 	seen = s;
 }
 
@@ -76,8 +76,8 @@ walk(const char *name)
 	/* "" is the root, else "/a/b". */
 	while (dir != NULL && *name == '/') {
 		slash = strchrnul(++name, '/');
-		(void)snprintf(part, sizeof(part), "%.*s", (int)(slash - name),
-		    name);
+		(void)snprintf(
+		    part, sizeof(part), "%.*s", (int)(slash - name), name);
 		dir = lm_lookup(dir, part);
 		name = slash;
 	}
@@ -113,7 +113,7 @@ load_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 		dir = walk(parent);
 		if (dir == NULL)
 			errx(74, "%s has no folder", path);
-		lm_names(&(struct lm_set){ dir, path + ftw->base, i }, 1);
+		lm_names(&(struct lm_set){dir, path + ftw->base, i}, 1);
 	}
 	if (fresh) {
 		i->st.st_mtim = st->st_mtim;
@@ -132,7 +132,8 @@ lm_load(const char *from)
 	return root;
 }
 
-/* ---- writing ---------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------
+ */
 
 static int
 remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -145,7 +146,7 @@ remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 static void
 keep_attributes(const char *path, const struct stat *st)
 {
-	const struct timespec t[2] = { st->st_atim, st->st_mtim };
+	const struct timespec t[2] = {st->st_atim, st->st_mtim};
 
 	if (geteuid() == 0 && chown(path, st->st_uid, st->st_gid) != 0)
 		err(74, "%s", path);
@@ -171,8 +172,9 @@ dump_file(const char *path, struct lm_inode *f)
 		err(74, "%s", path);
 	for (uint64_t at = 0; at < f->disk_size; at += LM_PAGE) {
 		uint64_t i = at / LM_PAGE, left = f->disk_size - at;
-		const void *page = i < f->npage && f->disk[i] != NULL ?
-		    (const void *)f->disk[i] : zeros;
+		const void *page = i < f->npage && f->disk[i] != NULL
+				       ? (const void *)f->disk[i]
+				       : zeros;
 
 		(void)fwrite(page, 1, left < LM_PAGE ? left : LM_PAGE, out);
 	}

@@ -34,7 +34,8 @@ must(void *p)
 	return p;
 }
 
-/* ---- names ---------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------
+ */
 
 static unsigned
 bucket_of(const struct lm_inode *dir, const char *name)
@@ -207,7 +208,8 @@ lm_sync_dir(const struct lm_inode *dir)
 	take_ops(touches, dir);
 }
 
-/* ---- data ----------------------------------------------------------------- */
+/* ---- data -----------------------------------------------------------------
+ */
 
 static void
 need_pages(struct lm_inode *f, uint64_t n)
@@ -322,7 +324,8 @@ lm_sync_all(void)
 	take_ops(any, NULL);
 }
 
-/* ---- the cut ---------------------------------------------------------------- */
+/* ---- the cut ----------------------------------------------------------------
+ */
 
 static void
 cut_page(uint8_t **live, uint8_t **disk, bool torn, struct lm_lost *lost)

@@ -33,8 +33,8 @@ struct lm_inode {
 	struct lm_entry *first, *last; /* of a folder */
 	unsigned live_entries;
 	struct lm_inode *next; /* of all */
-	bool dumped;     /* lm_dump has written it, .. */
-	char *dumped_at; /* .. a file: there */
+	bool dumped;	       /* lm_dump has written it, .. */
+	char *dumped_at;       /* .. a file: there */
 };
 
 /* A name in a folder, and what it means now and after a power cut. */
@@ -42,15 +42,15 @@ struct lm_entry {
 	struct lm_inode *dir;
 	char *name;
 	struct lm_inode *live, *disk;
-	uint64_t disk_op; /* of the operation that set .disk */
-	struct lm_entry *next;   /* in the folder */
+	uint64_t disk_op;	 /* of the operation that set .disk */
+	struct lm_entry *next;	 /* in the folder */
 	struct lm_entry *bucket; /* in the table */
 };
 
 enum lm_cut {
 	LM_KEEP, /* no cut: all survives */
 	LM_DROP, /* nothing that was not synced */
-	LM_TORN  /* any part of it, sectors and names by lot */
+	LM_TORN	 /* any part of it, sectors and names by lot */
 };
 
 struct lm_lost {
@@ -60,8 +60,8 @@ struct lm_lost {
 /* Reads folder FROM; the root. Exits with a line when that fails. */
 struct lm_inode *lm_load(const char *from);
 /* Writes what survives to folder TO, which is emptied first. */
-void lm_dump(const char *to, enum lm_cut how, unsigned seed,
-    struct lm_lost *lost);
+void lm_dump(
+    const char *to, enum lm_cut how, unsigned seed, struct lm_lost *lost);
 
 /* The cut itself, in memory: what is lost. */
 void lm_survive(enum lm_cut how, unsigned seed, struct lm_lost *lost);

@@ -40,22 +40,29 @@ def flags(*words):
                           stdout=subprocess.PIPE, text=True).stdout.split()
 
 
+CC = [os.environ.get("CC", "cc"), "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-g",
+      "-Wall", "-Wextra", "-Werror"]
+
+
+def build_preload(folder):
+    path = os.path.join(folder, "lossypreload.so")
+    subprocess.run([*CC, "-fPIC", "-shared", os.path.join(
+        HERE, "lossypreload.c"), "-o", path], check=True)
+    return path
+
+
 def build(folder):
-    cc = [os.environ.get("CC", "cc"), "-std=gnu17", "-D_GNU_SOURCE", "-O2",
-          "-g", "-Wall", "-Wextra", "-Werror"]
-    subprocess.run([*cc, *flags("--cflags"),
+    subprocess.run([*CC, *flags("--cflags"),
                     *(os.path.join(HERE, s) for s in SOURCES), "-o",
                     os.path.join(folder, "lossyfs"), *flags("--libs")],
                    check=True)
-    subprocess.run([*cc, "-fPIC", "-shared",
-                    os.path.join(HERE, "lossypreload.c"), "-o",
-                    os.path.join(folder, "lossypreload.so")], check=True)
+    build_preload(folder)
 
 
 def missing():
     """Why this cannot run here, or None."""
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        return "no /dev/fuse"
+        return "/dev/fuse, which is not there or not for us"
     if subprocess.run(["pkg-config", "--exists", "fuse3"],
                       check=False).returncode:
         return "package libfuse3-dev"
@@ -84,24 +91,23 @@ class Disk:
             raise RuntimeError("lossyfs does not start")
 
     def cut(self):
+        """From now on nothing is answered; returns when it is decided what is
+        lost."""
         self.process.send_signal(signal.SIGUSR1)
+        words = self.process.stdout.readline().split()
+        lost = [int(words[i]) for i in (1, 3, 5)]
+        self.lost = [a + b for a, b in zip(self.lost, lost)]
 
-    def eject(self, sig=None):
-        """Waits for its end; what was lost as (pages, torn, names)."""
-        if self.process is None:
-            return None
-        if sig is not None:
-            self.process.send_signal(sig)
-        words = self.process.stdout.read().split()
+    def eject(self):
+        """Its end, after a cut or with all that is on it."""
+        self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(60)
+        self.process.stdout.close()
         self.process = None
         subprocess.run(["umount", "-l", self.mount] if os.geteuid() == 0 else
                        ["fusermount3", "-uz", self.mount], check=True)
         if code != 0:
             raise RuntimeError("lossyfs ended with %d" % code)
-        lost = [int(words[i]) for i in (1, 3, 5)]
-        self.lost = [a + b for a, b in zip(self.lost, lost)]
-        return lost
 
 
 def test_disk(report, folder):
@@ -168,7 +174,7 @@ class Cuts:
             'rescan = "2s"; journal-message = "256K"',
             smtp="max-messages = 1000; max-errors = 10000")
         self.pw.accounts()
-        self.disk.eject(signal.SIGTERM)
+        self.disk.eject()
         self.ledger = pwload.Ledger(args.seed)
         self.counts = {}
         self.stored = self.cuts = self.moved = 0
@@ -180,16 +186,12 @@ class Cuts:
         self.disk.insert(self.how, self.random.randrange(1 << 30))
 
     def power_off(self):
-        if self.disk.process is None:
-            return
-        if self.random.random() < 0.3:
-            self.pw.stop(signal.SIGKILL)
+        """The power goes; what a process does after that is for nothing."""
+        pids = self.pw.kill_all() if self.random.random() < 0.3 else []
         self.disk.cut()
-        self.disk.process.wait(60)
-        self.pw.stop(signal.SIGKILL)
-        pwtest.wait_for(lambda: not pwtest.listens(self.pw.port), 20,
-                        say="all roles ended")
+        pids += self.pw.kill_all()
         self.disk.eject()
+        pwtest.ended(pids)
         self.cuts += 1
 
     def check(self):
@@ -303,10 +305,9 @@ class Cuts:
             self.close()
 
     def close(self):
-        if self.pw.process is not None:
-            self.pw.stop(signal.SIGKILL)
+        self.pw.kill_all()
         if self.disk.process is not None:
-            self.disk.eject(signal.SIGTERM)
+            self.disk.eject()
 
 
 class Silent(pwtest.Report):

@@ -102,9 +102,6 @@ class Demo:
         self.pw.accounts(PASSWORD)
         self.pw.start()
         self.dovecot.start()
-        note = {"postwardd": self.pw.process.pid, "dns": self.dns.folder}
-        with open(os.path.join(self.folder, "running.json"), "w") as f:
-            json.dump(note, f)
 
     def stop(self):
         self.dovecot.stop()
@@ -120,22 +117,28 @@ def is_ours(pid):
         return False
 
 
+def daemon_pid(folder):
+    """The daemon that serves FOLDER, or 0."""
+    try:
+        with open(os.path.join(folder, "run", "postwardd.pid")) as f:
+            pid = int(f.read())
+    except (OSError, ValueError):
+        return 0
+    return pid if is_ours(pid) else 0
+
+
 def stop_running():
     """Ends what an earlier start left running; True if there was something."""
-    note = os.path.join(os.path.realpath(LINK), "running.json")
-    if not os.path.exists(note):
-        return False
-    with open(note) as f:
-        running = json.load(f)
-    dovecot.stop_folder(os.path.join(os.path.realpath(LINK), "dovecot"))
-    pid = running["postwardd"]
-    if is_ours(pid):
+    folder = os.path.realpath(LINK)
+    pid = daemon_pid(folder)
+    dovecot.stop_folder(os.path.join(folder, "dovecot"))
+    if pid:
         os.kill(pid, signal.SIGTERM)
         pwtest.wait_for(lambda: not is_ours(pid), 60, say="postwardd ended")
-    subprocess.run([os.path.join(os.path.dirname(__file__), "dnsd.sh"), "stop",
-                    running["dns"]], check=False)
-    os.remove(note)
-    return True
+    if os.path.isdir(os.path.join(folder, "dns")):
+        subprocess.run([os.path.join(os.path.dirname(__file__), "dnsd.sh"),
+                        "stop", os.path.join(folder, "dns")], check=False)
+    return bool(pid)
 
 
 def start():
@@ -146,7 +149,13 @@ def start():
                   "stop it first" % port, file=sys.stderr)
             return 69
     demo = Demo()
-    demo.start()
+    demo.pw.detached = demo.dovecot.detached = True
+    try:
+        demo.start()
+    except Exception as e:
+        print("quickstart: %s" % e, file=sys.stderr)
+        demo.stop()
+        return 70
     conf = os.path.relpath(os.path.join(LINK, "postward.conf"))
     verb = "%s -c %s" % (os.path.relpath(os.path.join(pwtest.BUILD,
                                                       "postward")), conf)
@@ -248,8 +257,9 @@ def send(report, demo, path):
     rows = pwtest.wait_for(row, 10, say="index row of " + ident)
     for name, stored in files:
         print("  file     %s" % os.path.relpath(name, demo.folder))
+        base = os.path.basename(name).split(":")[0]
         mine = [r for r in rows
-                if os.path.basename(name).startswith(r["file"].split(":")[0])]
+                if os.path.basename(r["file"]).split(":")[0] == base]
         report.check(len(mine) == 1, path, "index row of " + name)
         if mine:
             print("  index    " + json.dumps(
@@ -312,9 +322,6 @@ def once():
         read_back(report, demo)
     finally:
         demo.stop()
-        note = os.path.join(demo.folder, "running.json")
-        if os.path.exists(note):
-            os.remove(note)
     for port in (PORT, IMAP, POP3):
         report.check(not pwtest.listens(port), "stopped", "port %d" % port)
     return report.end()

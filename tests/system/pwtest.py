@@ -81,6 +81,20 @@ class Dnsd:
         subprocess.run([self.script, "stop", self.folder], check=True)
 
 
+def is_running(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(") ", 1)[1][0] != "Z"
+    except OSError:
+        return False
+
+
+def ended(pids):
+    """Waits until none of them runs any more."""
+    wait_for(lambda: not any(is_running(p) for p in pids), 30,
+             say="end of all roles")
+
+
 class Postward:
     """One daemon below FOLDER.  CONF is text added to the configuration;
     sections given there must not repeat those made here.  MORE_LISTENERS is
@@ -106,6 +120,7 @@ class Postward:
         self.domain, self.users = domain, users
         self.prefix = list(prefix)
         self.process = None
+        self.detached = False  # outlives the terminal that started it
         os.makedirs(self.folder, exist_ok=True)
         cert = ""
         if tls and certificates is None:
@@ -116,6 +131,7 @@ class Postward:
                 '{ chain = "%s"; key = "%s"; }' % pair
                 for pair in certificates)
         servers = '"127.0.0.1@%d"' % dns.port if dns else '"127.0.0.1@9"'
+        self.store_user = "mail"  # when it runs as root
         users_conf = 'user-front = "nobody"; user-store = "mail";' \
             if os.geteuid() == 0 else ""
         with open(self.file, "w") as f:
@@ -156,7 +172,10 @@ log: { target = "stderr"; };
     def accounts(self, password=None):
         """The domain and its mailboxes (before or after the start)."""
         self.verb("domain", "add", self.domain, check=False)
+        there = self.verb("mailbox", "list")
         for u in self.users:
+            if "%s@%s " % (u, self.domain) in there:
+                continue
             words = ["mailbox", "add", "%s@%s" % (u, self.domain)]
             if password:
                 self.verb(*words, "--password", input=password + "\n")
@@ -169,7 +188,7 @@ log: { target = "stderr"; };
         self.process = subprocess.Popen(
             self.prefix + [self.program("postwardd"), "-f", "-c", self.file],
             stdout=self.logfile, stderr=self.logfile,
-            stdin=subprocess.DEVNULL)
+            stdin=subprocess.DEVNULL, start_new_session=self.detached)
 
     def start(self, wait=30):
         self.launch()
@@ -232,6 +251,22 @@ log: { target = "stderr"; };
             except OSError:
                 pass
         return out
+
+    def kill_all(self):
+        """kill -9 of every process at once; their ids, for ended()."""
+        if self.process is None:
+            return []
+        pids = [p for l in self.processes().values() for p in l]
+        self.process.kill()
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait()
+        self.process = None
+        self.logfile.close()
+        return pids
 
     def idle(self):
         """Nothing is under way: all that was taken is durable in file and
@@ -312,6 +347,13 @@ def reachable(path):
             return False
         path = os.path.dirname(path)
     return True
+
+
+def sanitized():
+    """Is this a build with sanitizers, which confines nothing?"""
+    r = subprocess.run([os.path.join(BUILD, "postwardd"), "--version"],
+                       stdout=subprocess.PIPE, text=True)
+    return "sanitizer" in r.stdout
 
 
 def scratch(name):

@@ -42,7 +42,7 @@ ALLOWED = {
     "scan": {"read_own": "ok"},
     "resolve": {"tcp4": "ok", "udp6": "ok", "connect": "ok", "bind": "ok"},
     "store": {"write_own": "ok"},
-    "log": {"local": "ok", "write_own": "ok"},
+    "log": {"local": "ok", "connect": "ok"},  # syslog
 }
 
 
@@ -76,7 +76,7 @@ def from_inside(report):
     for role in ALLOWED:
         out = subprocess.run(
             (pwtest.as_user("nobody") if ROOT else []) +
-            [probe, role, own if role in ("store", "log") else "-",
+            [probe, role, own if role == "store" else "-",
              other if role == "scan" else "-"], check=True, timeout=60,
             stdout=subprocess.PIPE, text=True).stdout
         got = dict(line.split(" ") for line in out.splitlines())
@@ -261,7 +261,7 @@ def files(report, pw):
                          not st.st_mode & 0o6020 and
                          not stat.S_ISLNK(st.st_mode), path,
                          "%o of %d" % (st.st_mode, st.st_uid))
-            if "/new/" in path or path.endswith("/journal"):
+            if "/new/" in path or "/journal/" in path:
                 report.check(st.st_mode & 0o777 == 0o600, path,
                              "%o" % st.st_mode)
     st = os.stat(os.path.join(pw.run, "postwardd.pid"))
@@ -280,7 +280,10 @@ s = socket.socket(socket.AF_UNIX)
 try:
     s.connect(sys.argv[1])
     s.settimeout(5)
-    s.sendall(sys.argv[2].encode() + b"\\n")
+    try:
+        s.sendall(sys.argv[2].encode() + b"\\n")
+    except BrokenPipeError:
+        pass  # it hung up, but may have said why
     print(s.recv(65536).decode().strip())
 except PermissionError:
     print("EACCES")
@@ -334,10 +337,10 @@ def hostile_requests(report, pw):
                     b'{"argv":["mailbox","add","../../x@example.test"]}\n',
                     b'{"argv":["domain","add","x/../../y"]}\n',
                     b'{"argv":["mailbox","import"],"input":"\\n\\n,,,,\\n"}\n',
-                    b'{"argv":["status"],"input":5,"json":"x"}\n',
                     b"\xff\xfe\n", deep.encode() + b"\n",
                     b'{"argv":[' + b'"x",' * 500 + b'"x"]}\n',
                     b"x" * 3000000 + b"\n"):
+        start = time.monotonic()
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(10)
             s.connect(path)
@@ -353,11 +356,12 @@ def hostile_requests(report, pw):
             except (BrokenPipeError, ConnectionResetError):
                 got = b""
             ok = not got or json.loads(got)["exit"] != 0
-            report.check(ok, "request %r" % request[:50], str(got[:200]))
+            took = time.monotonic() - start
+            report.check(ok and took < 2, "request %r" % request[:50],
+                         "%.1f s %s" % (took, got[:200]))
     many = []
     for _ in range(80):
         s = socket.socket(socket.AF_UNIX)
-        s.settimeout(5)
         s.connect(path)
         many.append(s)
     for s in many:
@@ -395,6 +399,7 @@ def running(report, admins):
     chain = pwtest.certificate(os.path.join(folder, "tls"))
     pw = pwtest.Postward(
         folder, store='journal = "8M";', certificates=[chain],
+        dns_more='timeout = "500ms";',
         conf='control: { admins = [ "daemon" ]; };' if admins else "")
     pw.accounts()
     pw.start()
@@ -427,9 +432,7 @@ def running(report, admins):
 
 def main():
     report = pwtest.Report("privileges")
-    version = subprocess.run([os.path.join(pwtest.BUILD, "postwardd"),
-                              "--version"], stdout=subprocess.PIPE, text=True)
-    if "sanitizer" in version.stdout:
+    if pwtest.sanitized():
         print("skipped: a build with sanitizers confines nothing")
         return 0
     for step, arguments in ((from_inside, ()), (running, (False,)),

@@ -189,7 +189,8 @@ fill_meta(const struct sql_mail *m, struct pw_meta *meta)
 		.cc = PW_LIT(""),
 		.subject = or_else(m->subject, PW_LIT("Hello")),
 		.date = 1700000000,
-		.structure = PW_LIT("{\"type\":\"text\",\"subtype\":\"plain\"}"),
+		.structure =
+		    PW_LIT("{\"type\":\"text\",\"subtype\":\"plain\"}"),
 		.envelope = PW_LIT("{\"from\":[]}") };
 }
 

@@ -409,6 +409,38 @@ START_TEST(checkpoint_fails)
 }
 END_TEST
 
+/* While nothing can be made durable the journal fills, then 4xx; afterwards
+ * all goes on and nothing is missing. */
+START_TEST(journal_fills)
+{
+	static char text[15000], name[100][256];
+	unsigned ok = 0;
+	struct filer_rig_result r;
+
+	memset(text, 'x', sizeof(text));
+	filer_rig_close(&rig);
+	inject(0, EIO);
+	faulty.syncfs = f_syncfs;
+	pw_sys = &faulty;
+	filer_rig_open(&rig, "boot");
+	atomic_store(&fail_left, 1 << 30);
+	do {
+		r = filer_rig_send(&rig, pw_bytes(text, sizeof(text)), &alice,
+		    1);
+		ok += r.code == PW_STORE_OK;
+	} while (r.code == PW_STORE_OK && ok < 100);
+	ck_assert_int_eq(r.code, PW_STORE_TEMPFAIL);
+	ck_assert_uint_gt(ok, 20);
+	ck_assert_uint_eq(filer_rig_list(&rig, "test/alice/tmp", name, 4), 0);
+	atomic_store(&fail_left, 0);
+	filer_rig_idle(&rig);
+	r = filer_rig_send(&rig, MAIL, &alice, 1);
+	ck_assert_msg(r.code == PW_STORE_OK, "%s", r.reason);
+	ck_assert_uint_eq(filer_rig_list(&rig, "test/alice/new", name, 100),
+	    ok + 1);
+}
+END_TEST
+
 START_TEST(many_at_once)
 {
 	static struct filer_rig_result res[3000];
@@ -503,6 +535,7 @@ pw_suite_storage_commit(void)
 	tcase_add_test(t, rename_fails);
 	tcase_add_test(t, no_space);
 	tcase_add_test(t, checkpoint_fails);
+	tcase_add_test(t, journal_fills);
 	tcase_add_test(t, many_at_once);
 	tcase_add_test(t, bounded);
 	tcase_add_test(t, close_answers);

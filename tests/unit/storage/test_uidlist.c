@@ -117,7 +117,7 @@ START_TEST(long_lines)
 }
 END_TEST
 
-/* ---- names of files and folders ------------------------------------------- */
+/* ---- names of files and folders ------------------------------------------ */
 
 static const struct {
 	const char *name, *base, *info;

@@ -2,54 +2,59 @@
 # SPDX-License-Identifier: ISC
 """A real Dovecot on the shipped configuration, and the index that follows it.
 
-    dovecot_follow.py FOLLOW_TOOL [--keep]
+    test_follow.py [FOLLOW_TOOL] [--keep] [-v]
 
-Accounts are made through Postward's code (tests/system/follow_tool.c), Dovecot
-is started on storage/dovecot/ with them, mail is delivered and then moved,
-copied, flagged, appended and deleted by IMAP and POP3; after each step the
-index must say what lies on disk.  Runs as root or as an ordinary user.
-"""
-import grp
+Accounts are made through Postward's code (follow_tool.c: a store without
+SMTP), Dovecot is started on storage/dovecot/ with them, mail is delivered and
+then moved, copied, flagged, appended and deleted by IMAP and POP3; after each
+step the index must say what lies on disk.  Then the same while nobody follows,
+with the index deleted, and with the index overwritten.  Runs as root or as an
+ordinary user."""
 import imaplib
 import json
 import os
 import poplib
 import pwd
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-CONF = os.path.join(HERE, "..", "..", "storage", "dovecot")
+import dovecot as dovecots
+import pwtest
+
 ALICE = "alice@example.test"
 ODD = "o'brien+x%u@example.test"
 PASSWORD = "correct,horse\"battery'--;"
 
-passed = failed = 0
+report = pwtest.Report("follow")
 
 
 def check(what, ok, detail=""):
-    global passed, failed
-    if ok:
-        passed += 1
-    else:
-        failed += 1
-        print(f"FAILED: {what} {detail}", flush=True)
+    return report.check(ok, what, detail)
+
+
+class Owner:
+    """What dovecot.Dovecot has to know of a Postward."""
+
+    def __init__(self, user, state, mail):
+        self.store_user, self.state, self.mail = user, state, mail
 
 
 class Tool:
-    """follow_tool at the other end of two pipes."""
+    """follow_tool at the other end of two pipes, as the owner of the mail."""
 
-    def __init__(self, path, state, mail):
+    def __init__(self, path, state, mail, user):
         self.args = [path, state, mail]
+        self.user = {"user": user.pw_uid, "group": user.pw_gid,
+                     "extra_groups": []} if user else {}
         self.start()
 
     def start(self):
         self.proc = subprocess.Popen(self.args, stdin=subprocess.PIPE,
-                                     stdout=subprocess.PIPE, text=True)
+                                     stdout=subprocess.PIPE, text=True,
+                                     **self.user)
 
     def ask(self, *words):
         self.proc.stdin.write(" ".join(words) + "\n")
@@ -72,61 +77,10 @@ class Tool:
         return self.proc.wait(30)
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class Dovecot:
-    def __init__(self, top, state, mail, uid, gid, root):
-        self.imap, self.pop3 = free_port(), free_port()
-        self.run = os.path.join(top, "dovecot")
-        os.makedirs(self.run, mode=0o755)
-        name = pwd.getpwuid(os.getuid()).pw_name
-        group = grp.getgrgid(os.getgid()).gr_name
-        words = {
-            "RUN_DIR": self.run, "STATE_DIR": state, "MAIL_ROOT": mail,
-            "LOG": os.path.join(top, "dovecot.log"), "ADDRESS": "127.0.0.1",
-            "IMAP_PORT": str(self.imap), "POP3_PORT": str(self.pop3),
-            "MAIL_UID": str(uid), "MAIL_GID": str(gid),
-            "MAIL_GROUP": grp.getgrgid(gid).gr_name,
-            "INTERNAL_USER": "dovecot" if root else name,
-            "INTERNAL_GROUP": "dovecot" if root else group,
-            "LOGIN_USER": "dovenull" if root else name,
-            "SQL_CONF": os.path.join(top, "sql.conf"),
-            "UNPRIVILEGED": "" if root else os.path.join(CONF,
-                                                         "unprivileged.conf"),
-        }
-        self.conf = os.path.join(top, "dovecot.conf")
-        for source, target in (("dovecot.conf.in", self.conf),
-                               ("dovecot-sql.conf.ext.in",
-                                words["SQL_CONF"])):
-            with open(os.path.join(CONF, source)) as f:
-                text = f.read()
-            for key, value in words.items():
-                text = text.replace(f"@{key}@", value)
-            if words["UNPRIVILEGED"] == "":
-                text = text.replace("!include_try \n", "")
-            with open(target, "w") as f:
-                f.write(text)
-        self.proc = subprocess.Popen(["/usr/sbin/dovecot", "-F", "-c",
-                                      self.conf])
-        for _ in range(100):
-            try:
-                socket.create_connection(("127.0.0.1", self.imap), 1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-
-    def login(self, who, password=PASSWORD):
-        c = imaplib.IMAP4("127.0.0.1", self.imap, timeout=20)
-        c.login(who, password)
-        return c
-
-    def stop(self):
-        self.proc.terminate()
-        self.proc.wait(20)
+def login(server, who, password=PASSWORD):
+    c = imaplib.IMAP4("127.0.0.1", server.imap, timeout=20)
+    c.login(who, password)
+    return c
 
 
 def on_disk(mail, who):
@@ -198,7 +152,7 @@ def scenario(tool, dovecot, mail):
     check("all delivered", ids(rows, "") == sorted(sent))
     check("no UID yet", all(r["uid"] is None for r in rows))
 
-    c = dovecot.login(ALICE)
+    c = login(dovecot, ALICE)
     check("IMAP sees them", c.select()[1] == [b"10"])
     rows = agree("selected", tool, mail, ALICE)
     check("UIDs came", all(r["uid"] for r in rows))
@@ -268,7 +222,7 @@ def scenario(tool, dovecot, mail):
 
 def many(tool, dovecot, mail):
     """Delivery while a client moves: more than one round of everything."""
-    c = dovecot.login(ALICE)
+    c = login(dovecot, ALICE)
     c.create("Many")
     for i in range(300):
         tool.ask("deliver", ALICE, f"many-{i}")
@@ -288,7 +242,7 @@ def while_down(tool, dovecot, mail, state):
     """What happens while nobody follows is found at the start."""
     before = tool.rows(ALICE)
     tool.stop()
-    c = dovecot.login(ALICE)
+    c = login(dovecot, ALICE)
     c.select("Many")
     c._simple_command("MOVE", "1:10", "INBOX")
     c.store("1:5", "+FLAGS", "(\\Seen \\Deleted)")
@@ -349,84 +303,88 @@ def damaged(tool, mail, state):
           == 5)
 
 
-def main():
-    args = [a for a in sys.argv[1:] if not a.startswith("-")]
-    if len(args) != 1:
-        print(__doc__)
-        return 64
-    root = os.getuid() == 0
+def people(tool, server, mail, state):
+    """Accounts, and who may not log in."""
+    for line in (("domain", "example.test"),
+                 ("mailbox", ALICE, PASSWORD, "1000000"),
+                 ("mailbox", ODD, PASSWORD)):
+        check(" ".join(line), tool.ask(*line) == "")
+    mode = os.stat(os.path.join(state, "accounts.db")).st_mode & 0o777
+    check("accounts.db is for the group only", mode == 0o640, oct(mode))
+    server.start()
+    c = login(server, ODD)
+    check("an odd address logs in", c.select()[0] == "OK")
+    c.logout()
+    tool.ask("deliver", ODD, "odd")
+    agree("odd", tool, mail, ODD)
+    c = login(server, ALICE)
+    q = c.getquotaroot("INBOX")
+    check("quota from accounts", b"STORAGE" in q[1][1][0] and
+          b" 977)" in q[1][1][0], str(q))
+    c.logout()
+    for who, word in ((ALICE, "wrong"), ("x' OR '1'='1", PASSWORD)):
+        try:
+            login(server, who, word)
+            check(f"login of {who} refused", False)
+        except imaplib.IMAP4.error:
+            check("refused", True)
+
+
+def run(top, program):
+    root = os.geteuid() == 0
     # Dovecot does not serve mail of root: any other user will do.
-    user = pwd.getpwnam("mail") if root else pwd.getpwuid(os.getuid())
-    top = tempfile.mkdtemp(prefix="postward-dovecot-")
+    user = pwd.getpwnam("mail") if root else None
     state, mail = os.path.join(top, "state"), os.path.join(top, "mail")
     os.chmod(top, 0o755)
     for d, mode in ((state, 0o750), (mail, 0o700)):
         os.mkdir(d, mode)
         if root:
             os.chown(d, user.pw_uid, user.pw_gid)
-
-    tool_path = shutil.copy(args[0], os.path.join(top, "follow_tool"))
-    os.chmod(tool_path, 0o755)
-
-    class UserTool(Tool):
-        def start(self):
-            extra = {"user": user.pw_uid, "group": user.pw_gid,
-                     "extra_groups": []} if root else {}
-            self.proc = subprocess.Popen(
-                self.args, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                text=True, **extra)
-
-    tool = UserTool(tool_path, state, mail)
-    dovecot = None
+    # The build folder may be closed to that user.
+    program = shutil.copy(program, os.path.join(top, "follow_tool"))
+    os.chmod(program, 0o755)
+    tool = Tool(program, state, mail, user)
+    server = dovecots.Dovecot(os.path.join(top, "dovecot"),
+                              Owner("mail", state, mail))
     try:
-        for line in (("domain", "example.test"),
-                     ("mailbox", ALICE, PASSWORD, "1000000"),
-                     ("mailbox", ODD, PASSWORD)):
-            check(" ".join(line), tool.ask(*line) == "")
-        check("accounts.db is for the group only", os.stat(os.path.join(
-            state, "accounts.db")).st_mode & 0o777 == 0o640)
-        dovecot = Dovecot(top, state, mail, user.pw_uid, user.pw_gid, root)
-        scenario(tool, dovecot, mail)
-
-        c = dovecot.login(ODD)
-        check("an odd address logs in", c.select()[0] == "OK")
-        c.logout()
-        tool.ask("deliver", ODD, "odd")
-        agree("odd", tool, mail, ODD)
-        c = dovecot.login(ALICE)
-        q = c.getquotaroot("INBOX")
-        check("quota from accounts", b"STORAGE" in q[1][1][0] and
-              b" 977)" in q[1][1][0], str(q))
-        c.logout()
-        for who, word in ((ALICE, "wrong"), ("x' OR '1'='1", PASSWORD),
-                          ("nobody@example.test", PASSWORD)):
-            try:
-                dovecot.login(who, word)
-                check(f"login of {who} refused", False)
-            except imaplib.IMAP4.error:
-                check("refused", True)
-
-        many(tool, dovecot, mail)
-        while_down(tool, dovecot, mail, state)
+        people(tool, server, mail, state)
+        scenario(tool, server, mail)
+        many(tool, server, mail)
+        while_down(tool, server, mail, state)
         damaged(tool, mail, state)
         if "-v" in sys.argv:
             print(tool.ask("status"))
         check("the tool ends well", tool.stop() == 0)
     finally:
-        if dovecot:
-            dovecot.stop()
+        server.stop()
         if tool.proc.poll() is None:
             tool.proc.terminate()
             tool.proc.wait(10)
-        if failed and os.path.exists(os.path.join(top, "dovecot.log")):
-            with open(os.path.join(top, "dovecot.log")) as f:
+
+
+def main():
+    args = [a for a in sys.argv[1:] if not a.startswith("-")]
+    program = args[0] if args else os.path.join(pwtest.BUILD, "tests",
+                                                "system", "follow_tool")
+    if not os.path.exists(program):
+        print("skipped: there is no", program)
+        return 0
+    if not os.path.exists(dovecots.PROGRAM):
+        print("skipped: there is no Dovecot")
+        return 0
+    top = tempfile.mkdtemp(prefix="postward-follow-")
+    try:
+        run(top, program)
+    finally:
+        log = os.path.join(top, "dovecot", "dovecot.log")
+        if report.failed and os.path.exists(log):
+            with open(log) as f:
                 print("".join(f.readlines()[-15:]))
         if "--keep" in sys.argv:
             print("kept", top)
         else:
             shutil.rmtree(top, ignore_errors=True)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+    return report.end()
 
 
 if __name__ == "__main__":

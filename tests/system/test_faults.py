@@ -1,0 +1,602 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: ISC
+"""What goes wrong on a machine, and what Postward makes of it: a 4xx reply, a
+line in the log that names the cause, no mail lost or half there, and mail again
+as soon as it is put right, without a restart.
+
+    test_faults.py [NAME...]"""
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+sys.path.insert(0, os.path.join(HERE, "..", "storage"))
+import powercut
+import pwload
+import pwtest
+import rawsmtp
+
+report = pwtest.Report("test_faults")
+ROOT = os.geteuid() == 0
+STORE = 'checkpoint = "300ms"; journal = "8M"; min-free = "2M"; ' \
+    'rescan = "2s"; journal-message = "256K"'
+
+
+class Bench:
+    """A daemon without judgement, and the account of all that it was sent."""
+
+    def __init__(self, name, disk=None, users=("u1", "u2"), prefix=(),
+                 store=STORE, before=None):
+        self.name, self.disk = name, disk
+        self.folder = pwtest.scratch("faults-" + name)
+        self.mounts = []
+        if disk:
+            self.disk = os.path.join(self.folder, "disk")
+            os.makedirs(self.disk)
+            self.mount(["-t", "tmpfs", "-o", disk, "none", self.disk],
+                       self.disk)
+        self.pw = pwtest.Postward(
+            self.folder, disk=self.disk, tls=False, users=users, store=store,
+            prefix=prefix, listener='stages = [ "none" ]')
+        self.pw.accounts()
+        if before:
+            before(self)
+        self.pw.start()
+        self.ledger = pwload.Ledger(7)
+        self.mark = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        try:
+            if kind is None:
+                self.settle()
+        finally:
+            if self.pw.process is not None and self.pw.process.poll() is None:
+                self.pw.stop()
+            for path in reversed(self.mounts):
+                subprocess.run(["umount", "-l", path], check=False)
+
+    def mount(self, words, path):
+        subprocess.run(["mount", *words], check=True)
+        self.mounts.append(path)
+
+    def check(self, ok, what, detail=""):
+        return report.check(ok, "%s: %s" % (self.name, what), detail)
+
+    def send(self, *users, min_size=0, declare=False):
+        """Sends the next mail; (code, text) of the first refusal, or of the
+        end."""
+        number = self.ledger.begin(users or (self.pw.users[0],))
+        raw = pwload.mail(7, number)
+        while len(raw) < min_size:
+            self.ledger.sent[number] = ()
+            number = self.ledger.begin(users or (self.pw.users[0],))
+            raw = pwload.mail(7, number)
+        with rawsmtp.Client(self.pw.port) as c:
+            c.cmd("EHLO mx.friend.test")
+            lines = ["MAIL FROM:<n@friend.test>" + (
+                " SIZE=%d" % len(raw) if declare else "")]
+            lines += ["RCPT TO:<%s@%s>" % (u, self.pw.domain)
+                      for u in self.ledger.sent[number]]
+            for line in lines + ["DATA"]:
+                code, text = c.cmd(line)
+                if code not in (250, 354):
+                    break
+            else:
+                c.send(pwload.stuffed(raw))
+                code, text = c.reply()
+        self.ledger.told(number, code, text)
+        return code, text
+
+    def expect(self, want, what, *users, **more):
+        """The next mail is answered as WANT says ("452 4.3.1")."""
+        code, text = self.send(*users, **more)
+        return self.check(("%d %s" % (code, text)).startswith(want), what,
+                          "answered %d %s" % (code, text))
+
+    def recovers(self, what, seconds=20, **more):
+        try:
+            pwtest.wait_for(lambda: self.send(**more)[0] == 250, seconds, 0.2)
+            self.check(True, what)
+        except RuntimeError:
+            self.check(False, what, "no mail is taken")
+
+    def note(self):
+        """What is logged from now on counts."""
+        self.mark = os.path.getsize(self.pw.log)
+
+    def logged(self, pattern, what="the log names the cause"):
+        def look():
+            with open(self.pw.log, errors="replace") as f:
+                f.seek(self.mark)
+                return re.search(pattern, f.read())
+        try:
+            pwtest.wait_for(look, 5)
+            self.check(True, what)
+        except RuntimeError:
+            with open(self.pw.log, errors="replace") as f:
+                f.seek(self.mark)
+                lines = [l for l in f if "smtp.end" not in l]
+            self.check(False, what, "no /%s/ in:\n%s" % (
+                pattern, "".join(lines[-8:])))
+
+    def store(self):
+        return self.pw.processes()["store"][0]
+
+    def settle(self):
+        """Everything is as it was told, and the store still the same
+        process."""
+        self.pw.wait_idle()
+        counts = pwload.compare(report, self.pw, self.ledger)
+        self.check(counts["refused there"] == 0, "nothing refused is there",
+                   counts)
+        pwload.index_agrees(report, self.pw)
+        self.check(not pwload.strays(self.pw), "nothing is left in tmp/",
+                   pwload.strays(self.pw)[:3])
+
+
+def needs_root(why):
+    if not ROOT:
+        print("skipped: %s needs root" % why, flush=True)
+    return ROOT
+
+
+# ---- the disk ---------------------------------------------------------------------
+
+
+def disk_full():
+    if not needs_root("disk full (mount)"):
+        return
+    with Bench("disk-full", disk="size=48m,mode=755") as b:
+        for _ in range(5):
+            b.expect("250", "before")
+        ballast = os.path.join(b.disk, "ballast")
+
+        def fill(left):
+            st = os.statvfs(b.disk)
+            with open(ballast, "ab") as f:
+                f.write(b"\0" * max(0, st.f_bavail * st.f_frsize - left))
+        b.note()
+        fill(1 << 20)
+        pwtest.wait_for(lambda: b.send() == (452, "4.3.1 no space, try later"),
+                        10, 0.2, "452 below min-free")
+        b.logged("min-free|space")
+        os.remove(ballast)
+        b.recovers("space again")
+        b.note()
+        # Not a byte, before anybody has looked.
+        fill(0)
+        codes = {b.send("u1", "u2")[0] for _ in range(30)}
+        b.check(codes <= {250, 451, 452} and codes != {250}, "no byte left",
+                codes)
+        code, text = b.send(min_size=300000)
+        b.check((code, text) == (452, "4.3.1 no space, try later"),
+                "no byte left, a large one", "%d %s" % (code, text))
+        b.logged("[Nn]o space|min-free")
+        os.remove(ballast)
+        b.recovers("space again after none")
+        b.recovers("a large one again", min_size=300000)
+
+
+def no_inodes():
+    if not needs_root("no inodes left (mount)"):
+        return
+    with Bench("no-inodes", disk="size=64m,nr_inodes=120,mode=755") as b:
+        b.expect("250", "before")
+        held = []
+        b.note()
+        try:
+            while True:
+                path = os.path.join(b.disk, "i%d" % len(held))
+                open(path, "w").close()
+                held.append(path)
+        except OSError:
+            pass
+        codes = {b.send("u1", "u2")[0] for _ in range(10)}
+        b.check(codes <= {451, 452}, "no inode left", codes)
+        b.logged("[Nn]o space|min-free|inode")
+        for path in held:
+            os.remove(path)
+        b.recovers("inodes again")
+
+
+def read_only():
+    if not needs_root("read-only file system (mount)"):
+        return
+
+    def before(b):
+        os.makedirs(b.pw.mail, exist_ok=True)
+        shutil.chown(b.pw.mail, "mail", "mail")
+        b.mount(["--bind", b.pw.mail, b.pw.mail], b.pw.mail)
+    with Bench("read-only", before=before) as b:
+        b.expect("250", "before")
+        b.pw.wait_idle()
+        b.note()
+        subprocess.run(["mount", "-o", "remount,bind,ro", b.pw.mail],
+                       check=True)
+        b.expect("45", "read-only")
+        b.expect("45", "read-only, a large one", min_size=300000)
+        b.logged("[Rr]ead-only")
+        subprocess.run(["mount", "-o", "remount,bind,rw", b.pw.mail],
+                       check=True)
+        b.recovers("writable again")
+
+
+def sync_fails():
+    """A failed sync is final: what it covered is refused and not there."""
+    library = powercut.build_preload(pwtest.scratch("faults-tools"))
+    folder = pwtest.scratch("faults-triggers")
+    eio, slow = os.path.join(folder, "eio"), os.path.join(folder, "slow")
+    with Bench("sync-fails", prefix=(
+            "env", "LD_PRELOAD=" + library, "LOSSY_PLAIN=1",
+            "LOSSY_EIO=" + eio, "LOSSY_SLOW=" + slow)) as b:
+        b.expect("250", "before")
+        b.note()
+        open(eio, "w").close()
+        for large in (0, 300000, 0):
+            b.expect("45", "a sync fails", min_size=large)
+        b.logged("[Ii]nput/output")
+        os.remove(eio)
+        b.recovers("syncs work again")
+        b.recovers("a large one", min_size=300000)
+        slow_disk(b, slow)
+
+
+def slow_disk(b, slow):
+    """While the disk takes a second for each sync, nobody else waits."""
+    open(slow, "w").close()
+    stop, waits = threading.Event(), []
+    sender = threading.Thread(target=lambda: [
+        b.send() for _ in range(4)])
+    with rawsmtp.Client(b.pw.port) as c:
+        c.cmd("EHLO mx.friend.test")
+        sender.start()
+        while sender.is_alive() and not stop.is_set():
+            begin = time.monotonic()
+            c.cmd("NOOP" if len(waits) % 3 else "RSET")
+            waits.append(time.monotonic() - begin)
+            time.sleep(0.1)
+        sender.join()
+    os.remove(slow)
+    b.check(waits and max(waits) < 0.3, "other sessions go on",
+            "slowest answer %.3f s" % max(waits))
+    b.recovers("fast again")
+
+
+# ---- databases ----------------------------------------------------------------------
+
+
+def db_locked():
+    with Bench("db-locked", store=STORE.replace('"8M"', '"32M"')) as b:
+        b.expect("250", "before")
+        b.pw.wait_idle()
+        for name in ("index.db", "decisions.db", "accounts.db"):
+            b.note()
+            c = sqlite3.connect(os.path.join(b.pw.state, name), timeout=10,
+                                isolation_level=None)
+            c.execute("BEGIN EXCLUSIVE")
+            end = time.monotonic() + 4
+            codes = set()
+            while time.monotonic() < end:
+                codes.add(b.send("u1", "u2")[0])
+                time.sleep(0.05)
+            b.check(codes == {250}, name + " locked: mail goes on", codes)
+            if name != "accounts.db":
+                b.logged("lock|busy", name + ": the log names the cause")
+            c.execute("ROLLBACK")
+            c.close()
+            b.recovers(name + " free again")
+            b.pw.wait_idle()
+
+
+def scribble(path):
+    """Overwrites the middle and the begin of a database in its place."""
+    with open(path, "r+b") as f:
+        size = os.fstat(f.fileno()).st_size
+        f.write(b"this is no database" * 10)
+        for at in range(4096, size, 8192):
+            f.seek(at)
+            f.write(b"\xa5" * min(4096, size - at))
+
+
+def db_corrupt():
+    """Pages may be seen in the cache only until the next start; then the
+    damaged file goes aside."""
+    with Bench("db-corrupt") as b:
+        for _ in range(20):
+            b.expect("250", "before")
+        b.pw.wait_idle()
+        for name in ("index.db", "decisions.db"):
+            scribble(os.path.join(b.pw.state, name))
+            codes = many(b)
+            b.check(codes == {250}, name + " corrupt: mail goes on", codes)
+            pwload.index_agrees(report, b.pw, 20)
+            b.pw.wait_idle()
+            b.note()
+            pwtest.ended(b.pw.kill_all())
+            path = os.path.join(b.pw.state, name)
+            for end in ("-wal", "-shm"):  # or whole pages would be in there
+                if os.path.exists(path + end):
+                    os.remove(path + end)
+            scribble(path)
+            b.pw.start()
+            b.logged("damaged.*set aside", name + ": the log says it")
+            codes = many(b)
+            b.check(codes == {250}, name + " corrupt at the start", codes)
+            pwload.index_agrees(report, b.pw, 20)
+            b.pw.wait_idle()
+        explainable(b, list(b.ledger.stored)[-5:])
+
+
+def many(b):
+    codes = set()
+    for _ in range(20):
+        codes.add(b.send("u1", "u2")[0])
+        time.sleep(0.02)
+    return codes
+
+
+def db_deleted():
+    with Bench("db-deleted") as b:
+        for _ in range(20):
+            b.expect("250", "before")
+        b.pw.wait_idle()
+        for name in ("index.db", "decisions.db"):
+            b.note()
+            for end in ("", "-wal", "-shm"):
+                try:
+                    os.remove(os.path.join(b.pw.state, name + end))
+                except FileNotFoundError:
+                    pass
+            codes = many(b)
+            b.check(codes == {250}, name + " deleted: mail goes on", codes)
+            b.logged(name + " was removed", name + ": the log says it")
+            pwtest.wait_for(lambda: os.path.exists(os.path.join(
+                b.pw.state, name)), 5, say=name + " again")
+            many(b)
+            pwload.index_agrees(report, b.pw, 20)
+            b.pw.wait_idle()
+        explainable(b, list(b.ledger.stored)[-5:])
+
+
+def explainable(b, numbers):
+    for n in numbers:
+        try:
+            b.pw.verb("explain", b.ledger.stored[n])
+            b.check(True, "explain")
+        except RuntimeError as e:
+            b.check(False, "explain of a new mail", e)
+
+
+def accounts_lost():
+    """Addresses are answered from a snapshot: mail goes on."""
+    with Bench("accounts-lost") as b:
+        b.expect("250", "before")
+        path = os.path.join(b.pw.state, "accounts.db")
+        copy = os.path.join(b.folder, "accounts.copy")
+        shutil.copy2(path, copy)
+        b.note()
+        os.remove(path)
+        time.sleep(2.5)
+        code, text = b.send()
+        b.check(code in (250, 451), "deleted", "%d %s" % (code, text))
+        os.chmod(copy, os.stat(copy).st_mode)
+        shutil.copy2(copy, path)
+        if ROOT:
+            shutil.chown(path, "mail", "mail")
+        b.recovers("there again")
+        scribble(path)
+        time.sleep(2.5)
+        code, text = b.send()
+        b.check(code in (250, 451), "corrupt", "%d %s" % (code, text))
+        shutil.copy2(copy, path)
+        b.recovers("whole again")
+        b.pw.verb("mailbox", "add", "u9@example.test")
+        b.pw.users = ("u1", "u2", "u9")
+
+        def new_one():
+            return b.send("u9")[0] == 250
+        try:
+            pwtest.wait_for(new_one, 10, 0.3)
+            b.check(True, "accounts can be changed again")
+        except RuntimeError:
+            b.check(False, "accounts can be changed again")
+
+
+# ---- mailboxes -------------------------------------------------------------------------
+
+
+def mailbox_gone():
+    with Bench("mailbox") as b:
+        for _ in range(3):
+            b.expect("250", "before", "u1", "u2")
+        b.pw.wait_idle()
+        box = os.path.join(b.pw.mail, "example.test", "u1")
+        away = os.path.join(b.folder, "away")
+        target = os.path.join(b.folder, "target")
+        for sub in ("new", "cur", "tmp"):
+            os.makedirs(os.path.join(target, sub))
+        os.chmod(target, 0o777)
+
+        def broken(what, reply="451 4.2.0", two=True):
+            b.note()
+            b.expect(reply, what, "u1")
+            if two:
+                b.expect(reply, what + ", one of two", "u1", "u2")
+            b.logged("u1", what + ": the log names the mailbox")
+            b.expect("250", what + ": others go on", "u2")
+        os.rename(box, away)
+        code, text = b.send("u1")
+        b.check(code in (250, 451), "folder missing", "%d %s" % (code, text))
+        b.pw.wait_idle()
+        made = dict(pwload.files_of(b.pw, "u1"))
+        shutil.rmtree(box, ignore_errors=True)
+        if code == 250:  # it was made anew; that mail goes with it
+            for path in made.values():
+                n = re.search(r"", path) and max(b.ledger.sent)
+                b.ledger.remove(n, "u1", True, "test")
+        with open(box, "w"):
+            pass
+        broken("a file in its place")
+        os.remove(box)
+        os.symlink(target, box)
+        broken("a symbolic link in its place")
+        os.remove(box)
+        os.rename(away, box)
+        b.recovers("the mailbox is back")
+        new = os.path.join(box, "new")
+        os.rename(new, away)
+        os.symlink(os.path.join(target, "new"), new)
+        # A descriptor that was open before may still be used, and is right.
+        code, text = b.send("u1")
+        b.check(code in (250, 451), "new/ is a link", "%d %s" % (code, text))
+        os.remove(new)
+        os.rename(away, new)
+        b.check(not any(files for _, _, files in os.walk(target)),
+                "nothing went through a link")
+        b.recovers("new/ is back")
+        os.chmod(box, 0)
+        code, text = b.send("u1")  # through a descriptor from before, or not
+        b.check(code in (250, 451), "no right to enter", "%d %s" % (code,
+                                                                    text))
+        os.chmod(box, 0o700)
+        shutil.rmtree(os.path.join(box, "tmp"))
+        code, text = b.send("u1")
+        b.check(code in (250, 451), "tmp/ is gone", "%d %s" % (code, text))
+        b.recovers("tmp/ is made again")
+
+
+def quota():
+    with Bench("quota") as b:
+        b.pw.verb("mailbox", "quota", "u1@example.test", "100K")
+        time.sleep(1.5)
+        b.expect("250", "below it", "u1", min_size=20000)
+        b.pw.wait_idle()
+        b.expect("452 4.2.2", "declared too large", "u1", min_size=120000,
+                 declare=True)
+        b.note()
+        b.expect("452 4.2.2", "too large, undeclared", "u1", min_size=150000)
+        b.logged("u1.*quota|quota.*u1|over quota|mailbox is full")
+        b.expect("250", "others have room", "u2", min_size=150000)
+        # One of two is over it: held for that one, delivered to the other.
+        code, text = b.send("u1", "u2", min_size=150000)
+        b.check(code == 250, "one of two over quota", "%d %s" % (code, text))
+        held = max(b.ledger.stored)
+        b.ledger.remove(held, "u1", False)
+        b.pw.wait_idle()
+        there = [p for p in pwload.files_of(b.pw, "u1").values()
+                 if b"X-Number: %d\r\n" % held in read(p).replace(
+                     b"\n", b"\r\n")]
+        b.check(not there, "not in the full mailbox", there)
+        for _ in range(100):
+            code, text = b.send("u1", min_size=5000)
+            if code != 250:
+                break
+        b.check("%d %s" % (code, text) == "452 4.2.2 mailbox is full", "full",
+                "%d %s" % (code, text))
+        # Its owner makes room.
+        for path in pwload.files_of(b.pw, "u1").values():
+            number = pwload.whole(7, read(path))[0]
+            os.remove(path)
+            b.ledger.remove(number, "u1", True, "owner")
+        try:
+            pwtest.wait_for(lambda: b.send("u1", declare=True)[0] == 250, 10,
+                            0.3)
+            b.check(True, "room again")
+        except RuntimeError:
+            b.check(False, "room again")
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+# ---- descriptors -----------------------------------------------------------------------
+
+
+def limit_of(pid):
+    with open("/proc/%d/limits" % pid) as f:
+        return re.search(r"Max open files\s+(\d+)\s+(\d+)", f.read()).groups()
+
+
+def limit(pid, soft, hard):
+    """As the process's own user: root may lack the right to."""
+    with open("/proc/%d/status" % pid) as f:
+        text = f.read()
+    uid = re.search(r"Uid:\s+(\d+)", text).group(1)
+    gid = re.search(r"Gid:\s+(\d+)", text).group(1)
+    who = ["setpriv", "--reuid", uid, "--regid", gid, "--clear-groups"] \
+        if ROOT else []
+    subprocess.run([*who, "prlimit", "--pid", str(pid),
+                    "--nofile=%s:%s" % (soft, hard)], check=True)
+
+
+def no_descriptors():
+    with Bench("descriptors") as b:
+        b.expect("250", "before")
+        b.pw.wait_idle()
+        pid = b.store()
+        old = limit_of(pid)
+        b.note()
+        limit(pid, 8, old[1])
+        codes = [b.send("u1", "u2")[0] for _ in range(5)]
+        b.check(set(codes) <= {250, 451, 452}, "store without descriptors",
+                codes)
+        code, _ = b.send("u1", min_size=300000)
+        b.check(code in (451, 452), "store without descriptors, a large one",
+                code)
+        limit(pid, *old)
+        b.logged("[Tt]oo many open files|descriptor")
+        b.recovers("store has descriptors again")
+        b.check(b.store() == pid, "store is the same process")
+        if not needs_root("front without descriptors (its /proc/PID/fd)"):
+            return
+        front = b.pw.processes()["front"][0]
+        old = limit_of(front)
+        used = len(os.listdir("/proc/%d/fd" % front))
+        b.note()
+        limit(front, used + 2, old[1])
+        refused = 0
+        for _ in range(6):
+            try:
+                refused += b.send("u1")[0] != 250
+            except (OSError, rawsmtp.Closed):
+                refused += 1
+        limit(front, *old)
+        b.recovers("front has descriptors again")
+        b.check(b.pw.processes()["front"][0] == front,
+                "front is the same process")
+        b.ledger.refused.update({n: "?" for n in b.ledger.sent
+                                 if n not in b.ledger.stored})
+
+
+TESTS = (disk_full, no_inodes, read_only, sync_fails, db_locked, db_corrupt,
+         db_deleted, accounts_lost, mailbox_gone, quota, no_descriptors)
+
+
+def main():
+    for test in TESTS:
+        if len(sys.argv) > 1 and test.__name__ not in sys.argv[1:]:
+            continue
+        begin = time.monotonic()
+        try:
+            test()
+        except Exception as e:
+            report.check(False, test.__name__, "%s: %s" % (
+                type(e).__name__, e))
+        print("%s: %.1f s" % (test.__name__, time.monotonic() - begin),
+              flush=True)
+    return report.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
