@@ -130,5 +130,17 @@ for program in ("postwardd", "postward", "postward.conf"):
                                            p)]
     check(bool(found), "no manual page for " + program)
 
+# Every event of the log is in the manual.
+with open("server/main/postwardd.8", encoding="utf-8") as f:
+    manual = f.read()
+for path in sources():
+    if path.startswith("tests/"):
+        continue
+    with open(path, encoding="utf-8") as f:
+        for m in re.finditer(r'pw_log(?:f|_begin)\([^;]*?"([a-z]+\.[a-z.]+)"',
+                             f.read()):
+            check(m.group(1) in manual, "%s: log event %s is not in "
+                  "postwardd.8" % (path, m.group(1)))
+
 print("lint: %d passed, %d failed" % (passed, failed))
 sys.exit(1 if failed else 0)
