@@ -112,7 +112,8 @@ INSERT OR IGNORE INTO file (id, bucket, box, base, info, in_new, size, vsize,
     internal_us, inode, prefix, action, msg)
 VALUES (?12, ?12 >> 12, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11);
 -- @file_get index
-SELECT size, inode, prefix, action, msg FROM file WHERE box = ?1 AND base = ?2;
+SELECT size, inode, prefix, action, msg, internal_us FROM file
+WHERE box = ?1 AND base = ?2;
 -- @file_update index
 UPDATE file SET info = ?3, in_new = ?4, inode = ?5
 WHERE box = ?1 AND base = ?2;
@@ -138,8 +139,9 @@ SELECT f.msg, f.prefix, f.action FROM file AS f JOIN box AS b ON b.id = f.box
 WHERE f.base = ?2 AND b.mailbox = ?1 AND f.msg IS NOT NULL LIMIT 1;
 
 -- @gone_add index
-INSERT OR REPLACE INTO gone (mailbox, base, inode, prefix, action, msg, at_us)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7);
+INSERT OR REPLACE INTO gone (mailbox, base, inode, prefix, action, msg, at_us,
+    size, internal_us)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9);
 -- @gone_get index
 SELECT msg, prefix, action FROM gone WHERE mailbox = ?1 AND base = ?2;
 -- @gone_old index
@@ -170,11 +172,12 @@ WITH RECURSIVE k (n) AS (
     UNION ALL
     SELECT (SELECT max(bucket) FROM file WHERE bucket < k.n) FROM k
     WHERE k.n IS NOT NULL)
-SELECT f.inode, f.base FROM box AS b CROSS JOIN k
+SELECT f.inode, f.base, f.size, f.internal_us FROM box AS b CROSS JOIN k
 CROSS JOIN file AS f ON f.bucket = k.n AND f.box = b.id
 WHERE b.mailbox = ?1 AND f.msg IS NOT NULL
 UNION ALL
-SELECT g.inode, g.base FROM gone AS g WHERE g.mailbox = ?1;
+SELECT g.inode, g.base, g.size, g.internal_us FROM gone AS g
+WHERE g.mailbox = ?1;
 -- @follow_like index
 SELECT 1 FROM file AS f JOIN box AS b ON b.id = f.box
 WHERE f.base = ?2 AND b.mailbox = ?1 AND f.msg IS NOT NULL

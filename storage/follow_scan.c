@@ -18,6 +18,8 @@
 /* A move within the mailbox may be told in two parts, this far apart. */
 #define MOVED_MS 600000
 #define RETRY_MS 1000
+/* Between the time of a delivery and that of its file. */
+#define SAME_FILE_US 60000000
 /* A directory changed so shortly before it was read may change again within
  * the same tick of its time stamp. */
 #define FRESH_S 2
@@ -58,7 +60,13 @@ pw_follow_filed(const struct pw_ffolder *d, struct pw_bytes base)
 
 /* ---- files without a row ------------------------------------------------- */
 
-/* Names of files of the mailbox by inode, for those that have content. */
+/* An inode alone does not tell a file: the next file may get its number. */
+struct inode_key {
+	int64_t inode, size;
+};
+
+/* Names of files of the mailbox by inode and size, for those that have
+ * content: a is the name, b the internal date in microseconds. */
 static void
 load_inodes(struct pw_db *db, const char *mailbox, struct pw_strmap *inodes)
 {
@@ -66,11 +74,13 @@ load_inodes(struct pw_db *db, const char *mailbox, struct pw_strmap *inodes)
 
 	pw_q_str(q, 1, mailbox);
 	while (pw_q_step(q) == PW_DB_ROW) {
-		int64_t inode = pw_q_i64(q, 0);
+		struct inode_key key = { pw_q_i64(q, 0), pw_q_i64(q, 2) };
 		struct pw_strmap_val *v = pw_strmap_put(inodes,
-		    pw_bytes(&inode, sizeof(inode)), NULL);
-		if (v->a == 0)
+		    pw_bytes(&key, sizeof(key)), NULL);
+		if (v->a == 0) {
 			v->a = (uintptr_t)pw_xbytesdup(pw_q_bytes(q, 1));
+			v->b = (uint64_t)pw_q_i64(q, 3);
+		}
 	}
 	/* So that an empty mailbox is not asked for again. */
 	(void)pw_strmap_put(inodes, PW_LIT("loaded"), NULL);
@@ -94,7 +104,7 @@ has_content(struct pw_follow *f, struct pw_ffolder *d, struct pw_filed *filed,
     bool linked, struct pw_strmap *inodes)
 {
 	struct pw_db *db = pw_follow_db(f);
-	int64_t inode = (int64_t)filed->inode;
+	struct inode_key key = { (int64_t)filed->inode, (int64_t)filed->size };
 
 	if (db == NULL)
 		return false;
@@ -108,10 +118,12 @@ has_content(struct pw_follow *f, struct pw_ffolder *d, struct pw_filed *filed,
 	if (inodes->count == 0)
 		load_inodes(db, d->mailbox->address, inodes);
 	const struct pw_strmap_val *v =
-	    pw_strmap_get(inodes, pw_bytes(&inode, sizeof(inode)));
-	if (v != NULL)
-		filed->like = pw_bytes_of((const char *)(uintptr_t)v->a);
-	return v != NULL;
+	    pw_strmap_get(inodes, pw_bytes(&key, sizeof(key)));
+	if (v == NULL ||
+	    llabs((int64_t)v->b - filed->internal_us) > SAME_FILE_US)
+		return false;
+	filed->like = pw_bytes_of((const char *)(uintptr_t)v->a);
+	return true;
 }
 
 static int

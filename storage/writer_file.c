@@ -172,7 +172,8 @@ pw_row_get_file(struct pw_writer *w, int64_t box, struct pw_bytes base,
 			.has_action = !pw_q_is_null(q, 3),
 			.action = pw_q_i64(q, 3),
 			.has_msg = !pw_q_is_null(q, 4),
-			.msg = pw_q_i64(q, 4) };
+			.msg = pw_q_i64(q, 4),
+			.internal_us = pw_q_i64(q, 5) };
 		rc = PW_DB_DONE;
 	}
 	pw_q_reset(q);

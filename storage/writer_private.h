@@ -119,7 +119,7 @@ enum pw_db_rc pw_writer_rows(struct pw_writer *w, const struct pw_op *op);
 
 struct pw_file_row {
 	bool there, has_msg, has_action;
-	int64_t size, inode, prefix, action, msg;
+	int64_t size, inode, prefix, action, msg, internal_us;
 };
 /* The row of F's folder, made when there is none: a its id, b its UIDVALIDITY
  * + 1, or 0.  Holds until the next call. */

@@ -189,6 +189,8 @@ into_gone(struct pw_writer *w, const struct pw_filed *f,
 	pw_q_int_if(q, 5, r->has_action, r->action);
 	pw_q_int(q, 6, r->msg);
 	pw_q_int(q, 7, pw_clock_real_us());
+	pw_q_int(q, 8, r->size);
+	pw_q_int(q, 9, r->internal_us);
 	return pw_q_run(q);
 }
 

@@ -40,7 +40,8 @@ tell_stop(struct pw_master *m, bool fronts)
 		if (p->ipc != NULL)
 			(void)pw_ipc_send(p->ipc, PW_MSG_STOP, 0, PW_BYTES_NONE,
 			    NULL, 0);
-		else if (p->pid > 0)
+		else if (p->pid > 0 && !p->draining)
+			/* One that drains closes its channel as its last act. */
 			(void)kill(p->pid, SIGKILL);
 	}
 }

@@ -43,6 +43,7 @@ struct lm_entry {
 	char *name;
 	struct lm_inode *live, *disk;
 	uint64_t disk_op;	 /* of the operation that set .disk */
+	uint64_t mark;		 /* of the walk that needs it, or leaves it */
 	struct lm_entry *next;	 /* in the folder */
 	struct lm_entry *bucket; /* in the table */
 };

@@ -325,6 +325,49 @@ START_TEST(changes)
 }
 END_TEST
 
+/* The number of a removed inode is given to the next file: its content is not
+ * that of the file that is gone. */
+START_TEST(inode_again)
+{
+	char sql[200], path[512];
+	struct stat sb;
+
+	make_mailbox();
+	make_folder(".A");
+	put("cur/17.M1P1.h:2,S", "One\n");
+	put("cur/17.M2P1.h:2,S", "Two\n");
+	put("cur/17.M3P1.h:2,S", "Six\n");
+	start(3600000);
+	expect("/cur/17.M1P1.h:2,S=One;/cur/17.M2P1.h:2,S=Two;"
+	       "/cur/17.M3P1.h:2,S=Six;");
+	/* Moves are looked for. */
+	move("cur/17.M3P1.h:2,S", ".A/cur/17.M3P1.h:2,S");
+	take_away("cur/17.M1P1.h:2,S");
+	take_away("cur/17.M2P1.h:2,S");
+	expect("A/cur/17.M3P1.h:2,S=Six;");
+	put("tmp/18.M1P1.h", "Other\n");
+	put("tmp/18.M2P1.h", "New\n");
+	path_of(path, "tmp/18.M1P1.h");
+	ck_assert_int_eq(stat(path, &sb), 0);
+	(void)snprintf(sql, sizeof(sql),
+	    "UPDATE gone SET inode = %llu WHERE base = '17.M1P1.h'",
+	    (unsigned long long)sb.st_ino);
+	sql_exec(sql_path("index.db"), sql);
+	/* Of the same size, and an hour younger. */
+	path_of(path, "tmp/18.M2P1.h");
+	ck_assert_int_eq(stat(path, &sb), 0);
+	(void)snprintf(sql, sizeof(sql),
+	    "UPDATE gone SET inode = %llu, internal_us = internal_us - "
+	    "3600000000 WHERE base = '17.M2P1.h'",
+	    (unsigned long long)sb.st_ino);
+	sql_exec(sql_path("index.db"), sql);
+	move("tmp/18.M1P1.h", ".A/cur/18.M1P1.h:2,");
+	move("tmp/18.M2P1.h", ".A/cur/18.M2P1.h:2,");
+	expect("A/cur/17.M3P1.h:2,S=Six;A/cur/18.M1P1.h:2,=Other;"
+	       "A/cur/18.M2P1.h:2,=New;");
+}
+END_TEST
+
 /* Files of ours: their events teach nothing, also when a reader is quick. */
 START_TEST(own_files)
 {
@@ -728,6 +771,7 @@ pw_suite_storage_follow(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, at_the_start);
 	tcase_add_test(t, changes);
+	tcase_add_test(t, inode_again);
 	tcase_add_test(t, own_files);
 	tcase_add_loop_test(t, file_before_row, 0, 4);
 	tcase_add_test(t, file_without_row);
