@@ -1,22 +1,28 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The scan role's side: takes a job, maps the message, runs the stages, writes
+ * The scan role's side: takes a job, reads the message, runs the stages, writes
  * the results.  It keeps nothing from one job to the next.
  */
 #include "filters/scanner.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "filters/job.h"
 #include "filters/pipeline.h"
 
 #define JOB_POOL_MAX (64u << 20)
+/* Up to this size a message is read; above it a mapping costs less. */
+#define READ_MAX ((size_t)256 << 10)
 
 struct pw_scanner {
 	const struct pw_config *cfg;
 	struct pw_registry *reg;
+	char *buf; /* READ_MAX bytes for the message at hand */
+	struct pw_pool *pool; /* of the job at hand */
 };
 
 int
@@ -26,6 +32,8 @@ pw_scanner_new(const struct pw_config *cfg, struct pw_scanner **out,
 	struct pw_scanner *s = *out = pw_xcalloc(1, sizeof(*s));
 
 	s->cfg = cfg;
+	s->buf = pw_xcalloc(READ_MAX, 1);
+	s->pool = pw_pool_new(JOB_POOL_MAX);
 	pw_structure_init();
 	if (pw_registry_new(cfg, PW_ROLE_SCAN, &s->reg, err) < 0) {
 		pw_scanner_free(out);
@@ -40,45 +48,70 @@ pw_scanner_free(struct pw_scanner **s)
 	if (*s == NULL)
 		return;
 	pw_registry_free(&(*s)->reg);
+	free((*s)->buf);
+	pw_pool_free(&(*s)->pool);
 	free(*s);
 	*s = NULL;
 }
 
 /* ---- the message ----------------------------------------------------------------- */
 
-struct mapped {
-	void *base;
-	size_t len;
+struct content {
+	struct pw_bytes bytes;
+	void *map; /* or NULL */
 };
 
-/* Maps FD whole; empty files and -1 give no mapping and no error. */
+/* The octets of a small message, all of them or none. */
 static int
-map_fd(int fd, struct mapped *m)
+read_small(int fd, char *buf, size_t n)
 {
-	struct stat st;
+	size_t at = 0;
 
-	*m = (struct mapped){ NULL, 0 };
-	if (fd < 0)
-		return 0;
-	if (fstat(fd, &st) < 0 || st.st_size < 0)
-		return -1;
-	if (st.st_size == 0)
-		return 0;
-	m->len = (size_t)st.st_size;
-	m->base = mmap(NULL, m->len, PROT_READ, MAP_SHARED | MAP_POPULATE, fd,
-	    0);
-	if (m->base == MAP_FAILED) {
-		m->base = NULL;
-		return -1;
+	while (at < n) {
+		ssize_t k = pread(fd, buf + at, n - at, (off_t)at);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			return -1;
+		at += (size_t)k;
 	}
 	return 0;
 }
 
-static void
-unmap(struct mapped *m)
+/* FD whole; an empty file and -1 give no bytes and no error. */
+static int
+content_get(struct pw_scanner *s, int fd, struct content *c)
 {
-	if (m->base != NULL)
-		munmap(m->base, m->len);
+	struct stat st;
+	size_t n;
+
+	*c = (struct content){ .bytes = PW_LIT("") };
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &st) < 0 || st.st_size < 0)
+		return -1;
+	n = (size_t)st.st_size;
+	if (n == 0)
+		return 0;
+	if (n <= READ_MAX) {
+		if (read_small(fd, s->buf, n) < 0)
+			return -1;
+		c->bytes = pw_bytes(s->buf, n);
+		return 0;
+	}
+	c->map = mmap(NULL, n, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+	if (c->map == MAP_FAILED)
+		return -1;
+	c->bytes = pw_bytes(c->map, n);
+	return 0;
+}
+
+static void
+content_release(struct content *c)
+{
+	if (c->map != NULL)
+		munmap(c->map, c->bytes.len);
 }
 
 /* ---- running ------------------------------------------------------------------------ */
@@ -174,15 +207,15 @@ void
 pw_scanner_run(struct pw_scanner *s, struct pw_bytes bytes, int fd,
     struct pw_enc *results)
 {
-	struct pw_pool *pool = pw_pool_new(JOB_POOL_MAX);
+	struct pw_pool *pool = s->pool;
 	struct pw_msgview view;
-	struct mapped m;
+	struct content c;
 	struct pw_job job;
 	struct running r = { .s = s, .job = &job };
 
 	pw_enc_reset(results);
 	if (pw_job_dec(bytes, s->reg, pool, &job) < 0) {
-		pw_pool_free(&pool);
+		pw_pool_rewind(pool);
 		return;
 	}
 	r.out = pw_pool_array(pool, job.n + 1, sizeof(*r.out));
@@ -190,36 +223,33 @@ pw_scanner_run(struct pw_scanner *s, struct pw_bytes bytes, int fd,
 		.fact = { &r.found, &job.facts, NULL },
 		.dns = { job.dns[0], job.dns[1] } };
 	memcpy(r.env.seed, job.seed, sizeof(r.env.seed));
-	if (r.out != NULL && map_fd(fd, &m) == 0) {
-		if (fd >= 0 && pw_msgview_init(&view, pw_bytes(
-		    m.base != NULL ? m.base : "", m.len), pool) == 0)
+	if (r.out != NULL && content_get(s, fd, &c) == 0) {
+		if (fd >= 0 && pw_msgview_init(&view, c.bytes, pool) == 0)
 			r.env.msg = &view;
 		for (size_t i = 0; i < job.n; i++)
 			run_item(&r, i);
 		write_bounded(&r, results);
-		unmap(&m);
+		content_release(&c);
 	}
-	pw_pool_free(&pool);
+	pw_pool_rewind(pool);
 }
 
 int
 pw_scanner_parse_file(struct pw_scanner *s, int fd, struct pw_enc *meta)
 {
-	struct pw_pool *pool = pw_pool_new(JOB_POOL_MAX);
+	struct pw_pool *pool = s->pool;
 	struct pw_msgview view;
 	struct pw_meta *found = NULL;
-	struct mapped m;
+	struct content c;
 
-	(void)s;
 	pw_enc_reset(meta);
-	if (map_fd(fd, &m) == 0) {
-		if (pw_msgview_init(&view, pw_bytes(
-		    m.base != NULL ? m.base : "", m.len), pool) == 0)
+	if (content_get(s, fd, &c) == 0) {
+		if (pw_msgview_init(&view, c.bytes, pool) == 0)
 			found = pw_structure_meta(&view, pool);
 		if (found != NULL)
 			pw_meta_enc(meta, found);
-		unmap(&m);
+		content_release(&c);
 	}
-	pw_pool_free(&pool);
+	pw_pool_rewind(pool);
 	return found != NULL && pw_enc_done(meta).ptr != NULL ? 0 : -1;
 }

@@ -15,6 +15,9 @@
 #include "filters/text.h"
 
 #define BOUNDARY_LINES_MAX 5000u
+/* A message up to this size is parsed without the fields that say nothing of
+ * its structure: the parser's work grows with their number. */
+#define COPY_MAX ((size_t)256 << 10)
 
 static const char *const needs[] = { "host.authserv_id?", NULL };
 static const struct pw_symbol symbols[] = {
@@ -46,21 +49,25 @@ pw_structure_init(void)
 /* Names of fields that GMime parses into parts as it meets them, in the
  * message or in any part of it. */
 static bool
-is_parsed_field(struct pw_bytes line)
+is_parsed_name(struct pw_bytes name)
 {
 	static const char *const names[] = { "from", "to", "cc", "bcc",
 		"sender", "reply-to", "content-type", "content-disposition",
 		"references", "message-id", "in-reply-to", "subject", "date" };
-	ptrdiff_t colon = pw_bytes_chr(pw_bytes_sub(line, 0, 40), ':');
-	struct pw_bytes name;
 
-	if (colon <= 0)
-		return false;
-	name = pw_bytes_trim(pw_bytes_sub(line, 0, (size_t)colon));
 	for (size_t i = 0; i < PW_COUNT(names); i++)
 		if (pw_bytes_caseeq(name, pw_bytes_of(names[i])))
 			return true;
 	return false;
+}
+
+static bool
+is_parsed_field(struct pw_bytes line)
+{
+	ptrdiff_t colon = pw_bytes_chr(pw_bytes_sub(line, 0, 40), ':');
+
+	return colon > 0 && is_parsed_name(pw_bytes_trim(
+	    pw_bytes_sub(line, 0, (size_t)colon)));
 }
 
 /* Bodies may hold messages and parts with fields of their own: none of those
@@ -170,15 +177,15 @@ keep(struct pw_strbuf *sb, struct pw_pool *pool)
 }
 
 static void
-describe(struct pw_meta *m, const struct pw_msgview *v, GMimeMessage *message,
+describe(struct pw_meta *m, struct pw_bytes all, GMimeMessage *message,
     struct pw_pool *pool)
 {
-	struct pw_mime_json j = { .pool = pool, .base = v->all.ptr };
-	const char *nl = memchr(v->all.ptr, '\n', v->all.len);
+	struct pw_mime_json j = { .pool = pool, .base = all.ptr };
+	const char *nl = memchr(all.ptr, '\n', all.len);
 	GMimeObject *root = g_mime_message_get_mime_part(message);
 	struct pw_strbuf sb;
 
-	j.crlf = nl != NULL && nl > v->all.ptr && nl[-1] == '\r';
+	j.crlf = nl != NULL && nl > all.ptr && nl[-1] == '\r';
 	pw_strbuf_init(&sb, PW_MIME_ENVELOPE_MAX);
 	pw_mime_envelope(&j, message, &sb);
 	m->envelope = keep(&sb, pool);
@@ -192,12 +199,48 @@ describe(struct pw_meta *m, const struct pw_msgview *v, GMimeMessage *message,
 		m->complex = true;
 }
 
+static bool
+tells_structure(struct pw_bytes name)
+{
+	return is_parsed_name(name) ||
+	    (name.len > 8 && pw_bytes_caseeq(pw_bytes_sub(name, 0, 8),
+		PW_LIT("content-"))) ||
+	    pw_bytes_caseeq(name, PW_LIT("mime-version"));
+}
+
+/* The message without fields that GMime need not see; all of it when it is
+ * large, or has lines in its header section that are no fields. */
+static struct pw_bytes
+essence(const struct pw_msgview *v, struct pw_pool *pool)
+{
+	struct pw_bytes body = pw_bytes_sub(v->all, v->header_len, SIZE_MAX);
+	char *copy, *to;
+
+	if (v->all.len > COPY_MAX || body.len == 0)
+		return v->all;
+	for (size_t i = 0; i < v->nfield; i++)
+		if (v->field[i].name.len == 0)
+			return v->all;
+	copy = to = pw_pool_alloc(pool, v->all.len);
+	if (copy == NULL)
+		return v->all;
+	for (size_t i = 0; i < v->nfield; i++) {
+		const struct pw_fieldref *f = &v->field[i];
+
+		if (tells_structure(f->name))
+			to = (char *)mempcpy(to, f->raw.ptr, f->raw.len);
+	}
+	to = (char *)mempcpy(to, body.ptr, body.len);
+	return pw_bytes(copy, (size_t)(to - copy));
+}
+
 static void
 parse(struct pw_meta *m, const struct pw_msgview *v, struct pw_pool *pool)
 {
+	struct pw_bytes all = essence(v, pool);
 	/* GMime only reads it, and where it lies. */
-	GByteArray array = { .data = (guint8 *)(uintptr_t)v->all.ptr,
-		.len = (guint)v->all.len };
+	GByteArray array = { .data = (guint8 *)(uintptr_t)all.ptr,
+		.len = (guint)all.len };
 	GMimeStream *stream = g_mime_stream_mem_new_with_byte_array(&array);
 	GMimeParser *parser;
 	GMimeMessage *message;
@@ -206,7 +249,7 @@ parse(struct pw_meta *m, const struct pw_msgview *v, struct pw_pool *pool)
 	parser = g_mime_parser_new_with_stream(stream);
 	message = g_mime_parser_construct_message(parser, NULL);
 	if (message != NULL) {
-		describe(m, v, message, pool);
+		describe(m, all, message, pool);
 		g_object_unref(message);
 	} else {
 		m->complex = true;
@@ -275,21 +318,40 @@ cut_forged(struct pw_ctx *ctx, const struct pw_msgview *v, const char *id)
 		h->evidence(ctx, "AUTHRES_FLOOD", 1, "");
 }
 
+static int
+init(const struct pw_host *host, const struct pw_stage_conf *conf,
+    void **instance, char *err, size_t errlen)
+{
+	(void)host;
+	(void)conf;
+	(void)err;
+	(void)errlen;
+	*instance = pw_pool_new(64u << 20);
+	return 0;
+}
+
+static void
+fini(void *instance)
+{
+	struct pw_pool *pool = instance;
+
+	pw_pool_free(&pool);
+}
+
 static enum pw_run
 run(void *instance, struct pw_ctx *ctx, enum pw_phase phase)
 {
 	const struct pw_host *h = pw_host_table();
-	struct pw_pool *pool = pw_pool_new(64u << 20);
+	struct pw_pool *pool = instance; /* rewound after each run */
 	const struct pw_msgview *v = pw_eval_view(ctx);
 	struct pw_fact f;
 	struct pw_meta *m = NULL;
 	struct pw_bytes block;
 	struct pw_enc e;
 
-	(void)instance;
 	(void)phase;
 	if (v == NULL || (m = pw_structure_meta(v, pool)) == NULL) {
-		pw_pool_free(&pool);
+		pw_pool_rewind(pool);
 		h->fail(ctx, "the message could not be read");
 		return PW_RUN_ERROR;
 	}
@@ -309,7 +371,7 @@ run(void *instance, struct pw_ctx *ctx, enum pw_phase phase)
 	if (block.ptr != NULL)
 		h->meta(ctx, (struct pw_slice){ block.ptr, block.len });
 	pw_enc_free(&e);
-	pw_pool_free(&pool);
+	pw_pool_rewind(pool);
 	return PW_RUN_NEXT;
 }
 
@@ -330,5 +392,7 @@ const struct pw_stage pw_stage_structure = {
 	.on_error = PW_ERR_HOLD,
 	.flags = PW_FLAG_TRUSTED,
 	.timeout_ms = 30000,
+	.init = init,
+	.fini = fini,
 	.run = run,
 };

@@ -83,6 +83,23 @@ pw_pool_reset(struct pw_pool *pool)
 }
 
 void
+pw_pool_rewind(struct pw_pool *pool)
+{
+	struct chunk *keep = pool->chunks;
+
+	if (keep == NULL) {
+		pw_pool_reset(pool);
+		return;
+	}
+	free_chunks(keep->next);
+	free_chunks(pool->large);
+	keep->next = NULL;
+	keep->used = 0;
+	pool->large = NULL;
+	pool->used = 0;
+}
+
+void
 pw_pool_free(struct pw_pool **pool)
 {
 	if (*pool == NULL)

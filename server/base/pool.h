@@ -20,6 +20,9 @@ struct pw_pool *pw_pool_new(size_t max);
 void pw_pool_free(struct pw_pool **pool);
 /* Frees what was handed out; the pool stays usable. */
 void pw_pool_reset(struct pw_pool *pool);
+/* The same, but one chunk (at most 64 KiB) is kept for what comes next: for
+ * pools that serve one job after another. */
+void pw_pool_rewind(struct pw_pool *pool);
 /* N zeroed bytes aligned for any object; NULL when MAX would be passed. */
 void *pw_pool_alloc(struct pw_pool *pool, size_t n);
 /* N objects of SIZE bytes, zeroed; NULL on overflow or at MAX. */
