@@ -23,7 +23,7 @@ do_start() {
 	listener: ( { name = "mx"; address = "127.0.0.1"; port = $PORT;
 	    backlog = 4096; stages = [ "${STAGES:-none}" ]; } );
 	certificate: ( { chain = "$CERT"; key = "$KEY"; } );
-	dns: { servers = [ "127.0.0.1@9" ]; trust-anchor = ""; allow-loopback = true; };
+	dns: { servers = [ "127.0.0.1@${BENCH_DNS_PORT:-9}" ]; trust-anchor = ""; allow-loopback = true; };
 	store: { mail-root = "$MAILROOT"; mailbox-path = "%u"; };
 	smtp: { max-sessions = $((MAXCONN + 1000)); max-sessions-address = 1000000;
 	    max-sessions-network = 1000000; min-rate = 0; max-messages = 100000; };
