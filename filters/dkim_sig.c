@@ -109,8 +109,8 @@ lower(struct pw_pool *pool, struct pw_bytes b)
 }
 
 /* Base64 with folds: the number of its characters without them, or 0. */
-static size_t
-base64_len(struct pw_bytes b)
+size_t
+pw_dkim_base64_len(struct pw_bytes b)
 {
 	size_t n = 0, pad = 0;
 
@@ -129,8 +129,36 @@ base64_len(struct pw_bytes b)
 	return pad <= 2 ? n : 0;
 }
 
-static bool
-labels_ok(struct pw_bytes b, bool dotless)
+size_t
+pw_dkim_base64(struct pw_bytes b, unsigned char *out, size_t max)
+{
+	size_t n = pw_dkim_base64_len(b), used = 0, o = 0;
+	uint32_t acc = 0;
+
+	/* Four characters are three octets. */
+	if (n == 0 || n % 4 != 0)
+		return 0;
+	for (size_t i = 0; i < b.len && b.ptr[i] != '='; i++) {
+		char c = b.ptr[i];
+		uint32_t v = c >= 'A' && c <= 'Z' ? (uint32_t)(c - 'A') :
+		    c >= 'a' && c <= 'z' ? (uint32_t)(c - 'a') + 26 :
+		    pw_is_digit(c) ? (uint32_t)(c - '0') + 52 :
+		    c == '+' ? 62 : 63;
+
+		if (is_wsp(c) || c == '\r' || c == '\n')
+			continue;
+		acc = acc << 6 | v;
+		if (++used % 4 == 1)
+			continue;
+		if (o == max)
+			return 0;
+		out[o++] = (unsigned char)(acc >> (6 - 2 * ((used - 1) % 4)));
+	}
+	return o;
+}
+
+bool
+pw_dkim_labels_ok(struct pw_bytes b, bool dotless)
 {
 	struct pw_bytes out;
 	char last = b.len > 0 ? b.ptr[b.len - 1] : '.';
@@ -215,21 +243,31 @@ check_identity(struct pw_bytes i, struct pw_dkim_sig *sig)
 		return NULL;
 	if (host.len <= d.len + 1 || host.ptr[host.len - d.len - 1] != '.' ||
 	    !pw_bytes_caseeq(pw_bytes_sub(host, host.len - d.len, d.len), d) ||
-	    !labels_ok(host, false))
+	    !pw_dkim_labels_ok(host, false))
 		return "i= is not within d=";
 	sig->subdomain = true;
 	return NULL;
 }
 
-static bool
-canon_ok(struct pw_bytes c)
+/* RFC 6376 section 3.5: a body form that is not named is simple. */
+bool
+pw_dkim_canon(struct pw_bytes c, bool *header_relaxed, bool *body_relaxed)
 {
-	static const char *const ok[] = { "simple", "relaxed", "simple/simple",
-		"simple/relaxed", "relaxed/simple", "relaxed/relaxed" };
+	static const struct {
+		const char *name;
+		bool header, body;
+	} t[] = { { "simple", false, false }, { "relaxed", true, false },
+		{ "simple/simple", false, false },
+		{ "simple/relaxed", false, true },
+		{ "relaxed/simple", true, false },
+		{ "relaxed/relaxed", true, true } };
 
-	for (size_t i = 0; i < PW_COUNT(ok); i++)
-		if (pw_bytes_caseeq(c, pw_bytes_of(ok[i])))
+	for (size_t i = 0; i < PW_COUNT(t); i++)
+		if (pw_bytes_caseeq(c, pw_bytes_of(t[i].name))) {
+			*header_relaxed = t[i].header;
+			*body_relaxed = t[i].body;
 			return true;
+		}
 	return false;
 }
 
@@ -293,7 +331,7 @@ check_alg(const struct parsing *p, struct pw_dkim_sig *sig)
 		return "unknown algorithm in a=";
 	}
 	get(p, "bh", &bh);
-	return base64_len(bh) == want ? NULL : "malformed bh=";
+	return pw_dkim_base64_len(bh) == want ? NULL : "malformed bh=";
 }
 
 static const char *
@@ -301,18 +339,19 @@ check_all(const struct parsing *p, struct pw_dkim_sig *sig)
 {
 	struct pw_bytes v;
 	const char *fault;
+	bool header;
 
 	if (!get(p, "v", &v) || !pw_bytes_eq(v, PW_LIT("1")))
 		return "v= is not 1";
-	if (!get(p, "d", &v) || !labels_ok(v, false))
+	if (!get(p, "d", &v) || !pw_dkim_labels_ok(v, false))
 		return "d= missing or malformed";
 	sig->domain = lower(p->pool, v);
-	if (!get(p, "s", &v) || !labels_ok(v, true))
+	if (!get(p, "s", &v) || !pw_dkim_labels_ok(v, true))
 		return "s= missing or malformed";
 	sig->selector = lower(p->pool, v);
 	if ((fault = check_alg(p, sig)) != NULL)
 		return fault;
-	if (!get(p, "b", &v) || v.len > B_MAX || base64_len(v) < 32)
+	if (!get(p, "b", &v) || v.len > B_MAX || pw_dkim_base64_len(v) < 32)
 		return "b= missing or malformed";
 	sig->b_start = pw_pool_cstr(p->pool, pw_bytes_sub(v, 0, 8));
 	if (sig->b_start == NULL || strpbrk(sig->b_start, " \t\r\n") != NULL)
@@ -321,10 +360,8 @@ check_all(const struct parsing *p, struct pw_dkim_sig *sig)
 		return "h= missing";
 	if ((fault = check_names(v)) != NULL)
 		return fault;
-	if (get(p, "c", &v) && !canon_ok(v))
+	if (get(p, "c", &v) && !pw_dkim_canon(v, &header, &sig->relaxed))
 		return "unknown canonicalization in c=";
-	sig->relaxed = v.len > 8 && pw_bytes_caseeq(pw_bytes_sub(v, v.len - 8,
-	    8), PW_LIT("/relaxed"));
 	if (get(p, "q", &v) && !has_item(v, "dns/txt"))
 		return "unknown query method in q=";
 	if (get(p, "i", &v) && (fault = check_identity(v, sig)) != NULL)
@@ -414,7 +451,7 @@ check_key(const struct parsing *p, const struct pw_dkim_sig *sig,
 		return "key record has no p=";
 	if (data->len == 0)
 		return "key revoked";
-	n = base64_len(*data);
+	n = pw_dkim_base64_len(*data);
 	if (n == 0 || (ed && n != 44))
 		return "key data malformed";
 	return NULL;
@@ -461,5 +498,7 @@ pw_dkim_key_parse(struct pw_bytes record, const struct pw_dkim_sig *sig,
 	out->record = write_key(pool, sig->alg == PW_DKIM_ED25519, data);
 	if (out->record == NULL)
 		out->fault = "key too large";
+	else
+		out->data = strstr(out->record, "p=") + 2;
 	return out->fault == NULL ? 0 : -1;
 }

@@ -38,6 +38,7 @@ uint64_t pw_dkim_body_len(struct pw_bytes body, bool relaxed);
 
 struct pw_dkim_key {
 	const char *record; /* written anew, at most PW_DKIM_KEY_MAX octets */
+	const char *data;   /* the value of p= in it: base64 without folds */
 	const char *fault;
 	bool testing;       /* t=y */
 };
@@ -52,5 +53,18 @@ struct pw_dkim_tag {
 #define PW_DKIM_TAGS_MAX 32u
 /* Number of tags, or -1 when the list is malformed or a tag stands twice. */
 int pw_dkim_tags(struct pw_bytes in, struct pw_dkim_tag tag[PW_DKIM_TAGS_MAX]);
+
+/* Parts of both kinds of signatures; also for ARC. */
+/* The number of base64 characters in B, folds not counted; 0: not base64. */
+size_t pw_dkim_base64_len(struct pw_bytes b);
+/* Decodes B, which may have folds: the number of octets, or 0 where it is no
+ * base64 or does not fit into MAX. */
+size_t pw_dkim_base64(struct pw_bytes b, unsigned char *out, size_t max);
+/* A domain of at least two labels; SELECTOR: one label will do, of digits
+ * too. */
+bool pw_dkim_labels_ok(struct pw_bytes b, bool selector);
+/* The value of c=; false where it is unknown. */
+bool pw_dkim_canon(struct pw_bytes c, bool *header_relaxed,
+    bool *body_relaxed);
 
 #endif

@@ -19,7 +19,7 @@
 
 static const struct pw_stage *const builtin[] = { &pw_stage_iprev,
 	&pw_stage_null_mx, &pw_stage_spf, &pw_stage_dkim,
-	&pw_stage_structure };
+	&pw_stage_arc, &pw_stage_structure };
 
 /* Runs for every message, whatever a listener says: the index and the removal
  * of forged fields rest on it. */
@@ -267,6 +267,10 @@ check_options(const struct pw_loaded *l, struct pw_err *err)
 			return pw_err_set(err, 0, "stage %s: '%s' is not one of "
 			    "its options; write name=value", l->desc->name,
 			    list->v[i]);
+		if (strlen(eq + 1) > PW_STAGE_VALUE_MAX)
+			return pw_err_set(err, 0, "stage %s: the value of "
+			    "option %s has more than %u octets", l->desc->name,
+			    o->name, PW_STAGE_VALUE_MAX);
 	}
 	return 0;
 }

@@ -11,11 +11,12 @@
 #include "filters/stage.h"
 
 #define PW_STAGES_MAX 64u /* one bit each in a uint64_t */
+#define PW_STAGE_VALUE_MAX 2047u /* octets of the value of one option */
 
 struct pw_stage_conf {
 	const struct pw_stage *desc;
 	const struct pw_config_stage *section; /* or NULL */
-	char buf[256]; /* the value that option() gave last */
+	char buf[PW_STAGE_VALUE_MAX + 1]; /* what option() gave last */
 };
 
 struct pw_loaded {
@@ -41,7 +42,7 @@ struct pw_registry {
 };
 
 extern const struct pw_stage pw_stage_iprev, pw_stage_null_mx, pw_stage_spf,
-    pw_stage_dkim, pw_stage_structure;
+    pw_stage_dkim, pw_stage_arc, pw_stage_structure;
 
 /* ABI, features, size, names, roles: 0, or -1 and a line that says what does
  * not fit. */
