@@ -19,41 +19,18 @@
 #include <stdlib.h>
 
 #include "dns/dns.h"
-#include "filters/dkim_sig.h"
+#include "filters/dkim_int.h"
 #include "filters/eval.h"
 #include "filters/registry.h"
 
-#define SIGS_MAX 8u
 #define SIGS_SEEN 64u /* fields looked at, to count them */
 #define CLOCK_SLACK 600
 #define PAD 16u
 
-static const char *const provides[] = { "dkim.result", "dkim.domain",
-	"dkim.count", NULL };
-static const struct pw_symbol symbols[] = {
-	{ "DKIM_PASS", -0.1, "a signature is right" },
-	{ "DKIM_FAIL", 0.5, "a signature does not verify" },
-	{ "DKIM_POLICY", 0.3, "a right signature that does not count" },
-	{ "DKIM_PERMERROR", 0.3, "a signature or its key is malformed" },
-	{ "DKIM_TEMPERROR", 0.0, "a key could not be looked up now" },
-	{ "DKIM_NONE", 0.2, "there is no signature" },
-	{ "DKIM_TEST_MODE", 0.0, "the key says that it is a test" },
-	{ "DKIM_UNSIGNED_TAIL", 1.0, "text was added below what is signed" },
-	{ "DKIM_MANY", 0.5, "more than 8 signatures; the rest is not seen" },
-	{ NULL, 0, NULL }
-};
-
-struct one {
-	struct pw_dkim_sig sig;
-	struct pw_dkim_key key;
-	struct pw_slice raw;
-	const char *result, *reason; /* result NULL: not judged yet */
-};
-
 struct judging {
 	struct pw_ctx *ctx;
 	struct pw_pool *pool; /* for the parsers */
-	struct one v[SIGS_MAX];
+	struct pw_dkim_one v[PW_DKIM_SIGS_MAX];
 	unsigned n, seen, from;
 	bool pending;
 	struct pw_bytes body;
@@ -75,7 +52,7 @@ padded_free(void *closure, void *p)
 	free(p);
 }
 
-static struct one *
+static struct pw_dkim_one *
 find(struct judging *j, DKIM_SIGINFO *sig, unsigned used)
 {
 	const char *d = (const char *)dkim_sig_getdomain(sig);
@@ -97,7 +74,7 @@ static DKIM_CBSTAT
 key_lookup(DKIM *dkim, DKIM_SIGINFO *sig, unsigned char *buf, size_t size)
 {
 	struct judging *j = dkim_get_user_context(dkim);
-	const struct one *o = find(j, sig, 0);
+	const struct pw_dkim_one *o = find(j, sig, 0);
 
 	if (o == NULL)
 		return DKIM_CBSTAT_NOTFOUND;
@@ -140,12 +117,22 @@ fini(void *instance)
 /* ---- before the library --------------------------------------------------------------------- */
 
 static void
-judge(struct one *o, const char *result, const char *reason)
+judge(struct pw_dkim_one *o, const char *result, const char *reason)
 {
 	if (o->result != NULL)
 		return;
 	o->result = result;
 	o->reason = reason;
+}
+
+/* The same with a symbol of its own beside the result's. */
+static void
+judge_note(struct pw_dkim_one *o, const char *result, const char *reason,
+    const char *note)
+{
+	if (o->result == NULL)
+		o->note = note;
+	judge(o, result, reason);
 }
 
 static void
@@ -154,21 +141,24 @@ add_signature(struct judging *j, struct pw_slice raw)
 	struct pw_bytes all = pw_bytes(raw.ptr, raw.len);
 	ptrdiff_t colon = pw_bytes_chr(all, ':');
 	int64_t now = pw_host_table()->now(j->ctx) / 1000000;
-	struct one *o = &j->v[j->n];
+	struct pw_dkim_one *o = &j->v[j->n];
 
-	if (++j->seen > SIGS_MAX)
+	if (++j->seen > PW_DKIM_SIGS_MAX)
 		return;
 	j->n++;
 	o->raw = raw;
 	if (pw_dkim_sig_parse(pw_bytes_sub(all, (size_t)colon + 1, all.len),
 	    j->pool, &o->sig) < 0)
-		judge(o, "permerror", o->sig.fault);
+		judge_note(o, "permerror", o->sig.fault,
+		    o->sig.from_unsigned ? "DKIM_FROM_UNSIGNED" : NULL);
 	else if (o->sig.alg == PW_DKIM_RSA_SHA1)
-		judge(o, "permerror", "SHA-1 is not accepted");
+		judge_note(o, "permerror", "SHA-1 is not accepted",
+		    "DKIM_SHA1");
 	else if (o->sig.x >= 0 && o->sig.x + CLOCK_SLACK < now)
-		judge(o, "fail", "signature expired");
+		judge_note(o, "fail", "signature expired", "DKIM_EXPIRED");
 	else if (o->sig.t > now + CLOCK_SLACK)
-		judge(o, "fail", "signature from the future");
+		judge_note(o, "fail", "signature from the future",
+		    "DKIM_FUTURE");
 }
 
 static bool
@@ -197,7 +187,7 @@ read_header(struct judging *j)
 
 /* The key record: the first one that is fit, else the first one's fault. */
 static void
-use_key(struct judging *j, struct one *o, const struct pw_dns_reply *r)
+use_key(struct judging *j, struct pw_dkim_one *o, const struct pw_dns_reply *r)
 {
 	struct pw_dkim_key k = { 0 };
 
@@ -229,7 +219,7 @@ get_keys(struct judging *j)
 	const struct pw_host *h = pw_host_table();
 
 	for (unsigned i = 0; i < j->n; i++) {
-		struct one *o = &j->v[i];
+		struct pw_dkim_one *o = &j->v[i];
 		struct pw_dns_reply r;
 		char name[600];
 
@@ -315,12 +305,14 @@ feed(struct judging *j, DKIM *dkim)
 
 /* The library's findings about one signature, weighed. */
 static void
-weigh(struct judging *j, struct one *o, DKIM_SIGINFO *sig)
+weigh(struct judging *j, struct pw_dkim_one *o, DKIM_SIGINFO *sig)
 {
 	int error = dkim_sig_geterror(sig);
+	unsigned bits = 0;
 
 	if (error == DKIM_SIGERROR_KEYTOOSMALL)
-		judge(o, "permerror", "key shorter than 1024 bits");
+		judge_note(o, "permerror", "key shorter than 1024 bits",
+		    "DKIM_SHORT_KEY");
 	else if (error == DKIM_SIGERROR_KEYDECODE)
 		judge(o, "permerror", "key data malformed");
 	else if (error == DKIM_SIGERROR_TOOLARGE_L)
@@ -334,13 +326,15 @@ weigh(struct judging *j, struct one *o, DKIM_SIGINFO *sig)
 		    "body was changed" : "header was changed or wrong key");
 		return;
 	}
+	if (dkim_sig_getkeysize(sig, &bits) == DKIM_STAT_OK)
+		o->bits = bits;
 	if (o->sig.has_length && o->sig.length <
 	    pw_dkim_body_len(j->body, o->sig.relaxed)) {
-		judge(o, "policy", "text below what l= signs");
-		pw_host_table()->evidence(j->ctx, "DKIM_UNSIGNED_TAIL", 1,
-		    o->sig.domain);
+		judge_note(o, "policy", "text below what l= signs",
+		    "DKIM_UNSIGNED_TAIL");
 	} else if (j->from > 1) {
-		judge(o, "policy", "several From fields");
+		judge_note(o, "policy", "several From fields",
+		    "DKIM_FROM_DOUBLED");
 	} else {
 		judge(o, "pass", o->key.testing ? "key is in test mode" :
 		    NULL);
@@ -363,7 +357,7 @@ verify(struct judging *j, DKIM_LIB *lib)
 	if (feed(j, dkim) &&
 	    dkim_getsiglist(dkim, &sigs, &n) == DKIM_STAT_OK)
 		for (int i = 0; i < n; i++) {
-			struct one *o = find(j, sigs[i], used);
+			struct pw_dkim_one *o = find(j, sigs[i], used);
 
 			if (o == NULL)
 				continue;
@@ -373,81 +367,7 @@ verify(struct judging *j, DKIM_LIB *lib)
 	dkim_free(dkim);
 }
 
-/* ---- what is said of it ------------------------------------------------------------------------ */
-
-static const char *
-symbol_of(const char *result)
-{
-	static const char *const table[][2] = { { "pass", "DKIM_PASS" },
-		{ "fail", "DKIM_FAIL" }, { "policy", "DKIM_POLICY" },
-		{ "permerror", "DKIM_PERMERROR" },
-		{ "temperror", "DKIM_TEMPERROR" },
-		{ "neutral", "DKIM_TEST_MODE" } };
-
-	for (size_t i = 0; i < PW_COUNT(table); i++)
-		if (strcmp(table[i][0], result) == 0)
-			return table[i][1];
-	return "DKIM_PERMERROR";
-}
-
-static void
-report_one(struct judging *j, const struct one *o, size_t *passes)
-{
-	const struct pw_host *h = pw_host_table();
-	struct pw_fact f = { .type = PW_FACT_TEXT };
-	char props[800], text[500];
-	size_t n = 0;
-
-	props[0] = '\0';
-	if (o->sig.domain[0] != '\0')
-		n += (size_t)snprintf(props, sizeof(props), "header.d=%s",
-		    o->sig.domain);
-	if (o->sig.selector[0] != '\0')
-		n += (size_t)snprintf(props + n, sizeof(props) - n,
-		    " header.s=%s", o->sig.selector);
-	if (o->sig.alg_name[0] != '\0')
-		n += (size_t)snprintf(props + n, sizeof(props) - n,
-		    " header.a=%s", o->sig.alg_name);
-	if (o->sig.b_start[0] != '\0')
-		snprintf(props + n, sizeof(props) - n, " header.b=%s",
-		    o->sig.b_start);
-	h->authres(j->ctx, "dkim", o->result, props, o->reason);
-	snprintf(text, sizeof(text), "%s%s%s",
-	    o->sig.domain[0] != '\0' ? o->sig.domain : "a signature",
-	    o->reason != NULL ? ": " : "", o->reason != NULL ? o->reason : "");
-	h->evidence(j->ctx, symbol_of(o->result), 1, text);
-	if (o->key.testing && strcmp(o->result, "pass") == 0)
-		h->evidence(j->ctx, "DKIM_TEST_MODE", 1, o->sig.domain);
-	if (strcmp(o->result, "pass") != 0 || o->key.testing)
-		return;
-	f.text = (struct pw_slice){ o->sig.domain, strlen(o->sig.domain) };
-	h->provide(j->ctx, "dkim.domain", (*passes)++, &f);
-}
-
-static void
-report(struct judging *j)
-{
-	const struct pw_host *h = pw_host_table();
-	struct pw_fact f = { .type = PW_FACT_INT, .num = j->seen };
-	const char *best = j->n == 0 ? "none" : j->v[0].result;
-	size_t passes = 0;
-
-	h->provide(j->ctx, "dkim.count", 0, &f);
-	if (j->n == 0) {
-		h->authres(j->ctx, "dkim", "none", "", NULL);
-		h->evidence(j->ctx, "DKIM_NONE", 1, "");
-	}
-	for (unsigned i = 0; i < j->n; i++) {
-		report_one(j, &j->v[i], &passes);
-		if (strcmp(j->v[i].result, "pass") == 0)
-			best = "pass";
-	}
-	if (j->seen > SIGS_MAX)
-		h->evidence(j->ctx, "DKIM_MANY", 1, "only the first 8 count");
-	f = (struct pw_fact){ .type = PW_FACT_TEXT,
-		.text = { best, strlen(best) } };
-	h->provide(j->ctx, "dkim.result", 0, &f);
-}
+/* ---- the run ------------------------------------------------------------------------------ */
 
 static enum pw_run
 run(void *instance, struct pw_ctx *ctx, enum pw_phase phase)
@@ -466,7 +386,7 @@ run(void *instance, struct pw_ctx *ctx, enum pw_phase phase)
 		for (unsigned i = 0; i < j.n; i++)
 			judge(&j.v[i], "permerror",
 			    "the message could not be verified");
-		report(&j);
+		pw_dkim_report(ctx, j.v, j.n, j.seen);
 	}
 	pw_pool_free(&j.pool);
 	return j.pending ? PW_RUN_PENDING : PW_RUN_NEXT;
@@ -480,8 +400,8 @@ const struct pw_stage pw_stage_dkim = {
 	.version = "1",
 	.help = "signatures of the message (RFC 6376)",
 	.phases = PW_PHASE_BIT(PW_PHASE_BODY),
-	.provides = provides,
-	.symbols = symbols,
+	.provides = pw_dkim_facts,
+	.symbols = pw_dkim_symbols,
 	.roles = PW_ROLE_SCAN,
 	.role = PW_ROLE_SCAN,
 	.cost = PW_COST_NORMAL,

@@ -190,7 +190,7 @@ pw_dkim_labels_ok(struct pw_bytes b, bool dotless)
 
 /* Header names in h=: at most PW_DKIM_NAMES_MAX, and From among them. */
 static const char *
-check_names(struct pw_bytes h)
+check_names(struct pw_bytes h, bool *from_unsigned)
 {
 	bool from = false;
 	unsigned n = 0;
@@ -211,6 +211,7 @@ check_names(struct pw_bytes h)
 			break;
 		h = pw_bytes_sub(h, (size_t)colon + 1, h.len);
 	}
+	*from_unsigned = !from;
 	return from ? NULL : "From is not signed";
 }
 
@@ -353,12 +354,13 @@ check_all(const struct parsing *p, struct pw_dkim_sig *sig)
 		return fault;
 	if (!get(p, "b", &v) || v.len > B_MAX || pw_dkim_base64_len(v) < 32)
 		return "b= missing or malformed";
+	sig->b = v;
 	sig->b_start = pw_pool_cstr(p->pool, pw_bytes_sub(v, 0, 8));
 	if (sig->b_start == NULL || strpbrk(sig->b_start, " \t\r\n") != NULL)
 		sig->b_start = "";
 	if (!get(p, "h", &v))
 		return "h= missing";
-	if ((fault = check_names(v)) != NULL)
+	if ((fault = check_names(v, &sig->from_unsigned)) != NULL)
 		return fault;
 	if (get(p, "c", &v) && !pw_dkim_canon(v, &header, &sig->relaxed))
 		return "unknown canonicalization in c=";

@@ -18,6 +18,8 @@ struct pw_dkim_sig {
 	/* Lower-case; "" where the field does not tell. */
 	const char *domain, *selector, *alg_name, *b_start;
 	const char *fault; /* why it cannot be used, or NULL */
+	bool from_unsigned; /* the fault is that h= lacks From */
+	struct pw_bytes b; /* the value of b=, in the field */
 	enum pw_dkim_alg alg;
 	int64_t t, x;    /* seconds; -1: absent */
 	bool has_length; /* l= */

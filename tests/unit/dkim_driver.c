@@ -2,7 +2,8 @@
 /*
  * Runs the stage dkim on one message, for dkim_suite.py.  Standard input: lines
  * "NAME STATUS TEXT" of TXT answers; argument: the message's file.  Output: one
- * line a signature, "RESULT PROPS; REASON".  Answers that are not given are
+ * line a signature, "RESULT PROPS; REASON", then "@evidence SYMBOL TEXT" and
+ * "@fact NAME INDEX VALUE".  Answers that are not given are
  * NXDOMAIN.
  */
 #include <stdio.h>
@@ -77,6 +78,18 @@ main(int argc, char **argv)
 	    a = a->next)
 		printf("%s %s; %s\n", a->result, a->props,
 		    a->reason != NULL ? a->reason : "");
+	for (const struct pw_out_evidence *e = out.evidence; e != NULL;
+	    e = e->next)
+		printf("@evidence %s %.*s\n", e->symbol, (int)e->text.len,
+		    e->text.ptr);
+	for (const struct pw_factrow *f = out.fact.first; f != NULL;
+	    f = f->next)
+		if (f->value.type == PW_FACT_INT)
+			printf("@fact %s %u %lld\n", f->name, f->index,
+			    (long long)f->value.num);
+		else
+			printf("@fact %s %u %.*s\n", f->name, f->index,
+			    (int)f->value.text.len, f->value.text.ptr);
 	pw_stage_dkim.fini(l.instance);
 	pw_pool_free(&pool);
 	return 0;

@@ -5,6 +5,7 @@ where they are there, and mail signed here by Debian's python3-dkim, altered in
 every way that a verifier must notice.
 
 Usage: dkim_suite.py DRIVER"""
+import base64
 import glob
 import json
 import os
@@ -18,20 +19,52 @@ DATA = os.path.join(os.environ.get("POSTWARD_DATA", "../shared/data"), "dkim")
 passed = failed = 0
 
 
-def verify(message, answers):
-    """Results in the order of signatures: [(result, props, reason)]."""
+def judged(message, answers):
+    """What the driver says, by lines."""
     with tempfile.NamedTemporaryFile() as f:
         f.write(message)
         f.flush()
         text = "".join("%s %d %s\n" % (n, s, t) for n, s, t in answers)
         out = subprocess.run([DRIVER, f.name], input=text.encode(),
                              stdout=subprocess.PIPE, timeout=20, check=True)
+    return out.stdout.decode().splitlines()
+
+
+def verify(message, answers):
+    """Results in the order of signatures: [(result, props, reason)]."""
     rows = []
-    for line in out.stdout.decode().splitlines():
+    for line in judged(message, answers):
+        if line.startswith("@"):
+            break
         head, reason = line.split("; ", 1)
         result, _, props = head.partition(" ")
         rows.append((result, props, reason))
     return rows
+
+
+def told(what, message, answers, symbols=(), without=(), **want):
+    """SYMBOLS are evidence, those in WITHOUT are not; facts are given by their
+    name with "_" for ".", as a list by index."""
+    global passed, failed
+    lines = judged(message, answers)
+    have = [l.split(" ")[1] for l in lines if l.startswith("@evidence")]
+    facts = {}
+    for l in lines:
+        if l.startswith("@fact"):
+            _, name, index, value = l.split(" ", 3)
+            facts.setdefault(name, {})[int(index)] = value
+    ok = all(s in have for s in symbols) and \
+        not any(s in have for s in without)
+    for name, values in want.items():
+        got = facts.get(name.replace("_", "."), {})
+        ok = ok and got == {i: v for i, v in enumerate(values)
+                            if v is not None}
+    if ok:
+        passed += 1
+    else:
+        failed += 1
+        print("FAILED %s: %s %s" % (what, have, facts))
+    return facts
 
 
 def check(name, want, message, answers):
@@ -147,12 +180,100 @@ def signed():
               sig.replace(b"rsa-sha256", b"rsa-sha1") + mail, key)
 
 
+def evidence():
+    """Evidence and facts: what DMARC may build on."""
+    try:
+        import arc_chains
+        import dkim
+        import nacl.signing
+    except ImportError as e:
+        print("skipped: %s" % e)
+        return
+    mail = (b"From: a@example.com\r\nTo: b@example.net\r\n"
+            b"Subject: one\r\n\r\nhello\r\n")
+    keys = {n: arc_chains.rsa_key(n) for n in (512, 1024, 2048)}
+    zone = [("k%d._domainkey.example.com" % n, 0, arc_chains.rsa_record(k))
+            for n, k in keys.items()]
+    seed = nacl.signing.SigningKey.generate()
+    zone.append(("ed._domainkey.example.com", 0, "v=DKIM1; k=ed25519; p=" +
+                 base64.b64encode(bytes(seed.verify_key)).decode()))
+    zone.append(("test._domainkey.example.com", 0, zone[2][2] + "; t=y"))
+    headers = [b"from", b"to", b"subject"]
+
+    def sign(bits=2048, selector=None, message=mail, **kw):
+        kw.setdefault("include_headers", headers)
+        return dkim.sign(message, selector or b"k%d" % bits, b"example.com",
+                         keys[bits], **kw)
+
+    def retag(**tags):
+        """Signed by hand, with tags that python3-dkim does not write."""
+        return arc_chains.dkim_by_hand(mail, keys[2048], s="k2048", **tags)
+    good = sign()
+    one = dict(dkim_domain=["example.com"], dkim_signature_counts=["1"])
+    none = dict(dkim_domain=[], dkim_signature_counts=["0"])
+    told("2048 bits", good + mail, zone, ["DKIM_PASS"],
+         ["DKIM_WEAK_KEY", "DKIM_MANY"], dkim_result=["pass"],
+         dkim_signature_selector=["k2048"], **one)
+    told("1024 bits", sign(1024) + mail, zone, ["DKIM_PASS", "DKIM_WEAK_KEY"],
+         **one)
+    told("512 bits", sign(512) + mail, zone, ["DKIM_SHORT_KEY",
+         "DKIM_PERMERROR"], ["DKIM_PASS"], **none)
+    ed = dkim.sign(mail, b"ed", b"example.com", base64.b64encode(bytes(seed)),
+                   signature_algorithm=b"ed25519-sha256",
+                   include_headers=headers)
+    told("ed25519", ed + mail, zone, ["DKIM_PASS"], ["DKIM_WEAK_KEY"], **one)
+    told("test mode", sign(selector=b"test") + mail, zone,
+         ["DKIM_PASS", "DKIM_TEST_MODE"], dkim_result=["pass"], **none)
+    told("sha1", sign(signature_algorithm=b"rsa-sha1") + mail, zone,
+         ["DKIM_SHA1"], ["DKIM_PASS"], **none)
+    told("l= whole", sign(length=True) + mail, zone, ["DKIM_PASS"],
+         ["DKIM_UNSIGNED_TAIL"], **one)
+    told("l= tail", sign(length=True) + mail + b"more\r\n", zone,
+         ["DKIM_UNSIGNED_TAIL", "DKIM_POLICY"], ["DKIM_PASS"],
+         dkim_result=["policy"], dkim_hash=[], **none)
+    told("two From", b"From: x@evil.test\r\n" + good + mail, zone,
+         ["DKIM_FROM_DOUBLED"] if b"from : from" not in good else
+         ["DKIM_FAIL"], ["DKIM_PASS"], **none)
+    told("by hand", retag() + mail, zone, ["DKIM_PASS"], **one)
+    told("two From, by hand", b"From: x@evil.test\r\n" + retag() + mail,
+         zone, ["DKIM_FROM_DOUBLED", "DKIM_POLICY"], ["DKIM_PASS"], **none)
+    told("From unsigned", retag(h="subject") + mail, zone,
+         ["DKIM_FROM_UNSIGNED", "DKIM_PERMERROR"], **none)
+    told("expired", retag(t=1000, x=2000) + mail, zone, ["DKIM_EXPIRED",
+         "DKIM_FAIL"], **none)
+    told("future", retag(t=99999999999) + mail, zone, ["DKIM_FUTURE",
+         "DKIM_FAIL"], **none)
+    broken = good.replace(b"c=", b"z=x; c=")
+    told("second counts", broken + sign(1024) + mail, zone,
+         ["DKIM_PASS", "DKIM_FAIL"], dkim_domain=["example.com"],
+         dkim_signature_counts=["0", "1"],
+         dkim_signature_result=["fail", "pass"],
+         dkim_signature_selector=["k2048", "k1024"])
+    told("nine", good * 9 + mail, zone, ["DKIM_MANY"],
+         dkim_domain=["example.com"] * 8, dkim_count=["9"])
+    told("none", mail, zone, ["DKIM_NONE"], dkim_domain=[], dkim_count=["0"],
+         dkim_result=["none"])
+    # The same signature, folded anew, has the same hash; another has not.
+    head, b = good.rsplit(b"b=", 1)
+    folded = head + b"b=" + re.sub(rb"\s", b"", b)[:40] + b"\r\n " + \
+        re.sub(rb"\s", b"", b)[40:] + b"\r\n"
+    hashes = [told("hash", s + mail, zone, ["DKIM_PASS"])["dkim.hash"][0]
+              for s in (good, folded, sign(1024))]
+    global passed, failed
+    if hashes[0] == hashes[1] != hashes[2] and len(hashes[0]) == 32:
+        passed += 1
+    else:
+        failed += 1
+        print("FAILED hashes: %s" % hashes)
+
+
 def main():
     if os.path.isdir(DATA + "/chasquid"):
         chasquid()
     else:
         print("skipped: no data in", DATA)
     signed()
+    evidence()
     print("dkim: %d passed, %d failed" % (passed, failed))
     return 1 if failed else 0
 
