@@ -5,8 +5,9 @@
  *
  *   1. a scan process died of this message for the first time: 451, so that
  *      the sender tries again while the message is looked at;
- *   2. a rule that refuses by itself: null MX, SPF fail (where configured),
- *      more forged Authentication-Results fields than can be taken out;
+ *   2. a rule that refuses by itself: null MX, SPF fail, permerror or (for
+ *      now: 451) temperror (where configured), more forged
+ *      Authentication-Results fields than can be taken out;
  *   3. a stage could not run and its rule is tempfail: 451;
  *   4. the score reaches policy.refuse-score;
  *   5. a stage could not run and its rule is hold; SPF fail where configured
@@ -21,9 +22,13 @@
 
 #include <stdio.h>
 
+#include "base/valid.h"
+
 /* What policy.spf-fail may say, in the order of options.def. */
 enum { SPF_INFORM = 0, SPF_JUNK, SPF_HOLD, SPF_REFUSE };
 enum { NULL_MX_INFORM = 0, NULL_MX_REFUSE };
+enum { SPF_PERMERROR_INFORM = 0, SPF_PERMERROR_REFUSE };
+enum { SPF_TEMPERROR_INFORM = 0, SPF_TEMPERROR_DEFER };
 
 struct refusal {
 	const char *symbol;
@@ -36,6 +41,11 @@ static const struct refusal refusals[] = {
 	    "(RFC 7505)", "the sender's domain has a null MX", true },
 	{ "SPF_FAIL", "550 5.7.23 SPF validation failed",
 	    "SPF fail, and policy.spf-fail is refuse", true },
+	/* RFC 7208 sections 8.6 and 8.7, RFC 7372 section 3.2. */
+	{ "SPF_PERMERROR", "550 5.7.24 the sender's SPF record is wrong",
+	    "SPF permerror, and policy.spf-permerror is refuse", true },
+	{ "SPF_TEMPERROR", "451 4.7.24 SPF could not be checked now; try "
+	    "again", "SPF temperror, and policy.spf-temperror is defer", true },
 	{ "AUTHRES_FLOOD", "554 5.6.0 too many Authentication-Results fields "
 	    "in our name", "more forged Authentication-Results fields than "
 	    "can be taken out", false },
@@ -48,6 +58,10 @@ is_active(const struct pw_config *cfg, const struct refusal *r)
 		return cfg->policy.null_mx == NULL_MX_REFUSE;
 	if (strcmp(r->symbol, "SPF_FAIL") == 0)
 		return cfg->policy.spf_fail == SPF_REFUSE;
+	if (strcmp(r->symbol, "SPF_PERMERROR") == 0)
+		return cfg->policy.spf_permerror == SPF_PERMERROR_REFUSE;
+	if (strcmp(r->symbol, "SPF_TEMPERROR") == 0)
+		return cfg->policy.spf_temperror == SPF_TEMPERROR_DEFER;
 	return true;
 }
 
@@ -69,6 +83,25 @@ set(struct pw_verdict *v, enum pw_verdict_action action, const char *reply,
 	snprintf(v->step, sizeof(v->step), "%s", step);
 }
 
+/* The sender's own words behind the reply to an SPF fail, where the stage was
+ * told to fetch them; they are a stranger's, so only plain text. */
+static void
+explain(struct pw_verdict *v, const struct pw_pipe_evidence *e, size_t n)
+{
+	struct pw_bytes text;
+	size_t len = strlen(v->reply);
+
+	for (size_t i = 0; i < n; i++)
+		if (!e[i].shadow &&
+		    strcmp(e[i].symbol, "SPF_EXPLANATION") == 0 &&
+		    pw_valid_text(pw_peer(e[i].text), sizeof(v->reply) - len -
+		    3, &text) == 0) {
+			snprintf(v->reply + len, sizeof(v->reply) - len,
+			    "; %.*s", (int)text.len, text.ptr);
+			return;
+		}
+}
+
 static bool
 refuse_by_rule(const struct pw_config *cfg, const struct pw_pipe_evidence *e,
     size_t n, bool early, struct pw_verdict *out)
@@ -79,7 +112,10 @@ refuse_by_rule(const struct pw_config *cfg, const struct pw_pipe_evidence *e,
 		if ((early && !r->early) || !is_active(cfg, r) ||
 		    !has(e, n, r->symbol))
 			continue;
-		set(out, PW_VERDICT_REFUSE, r->reply, r->step);
+		set(out, r->reply[0] == '4' ? PW_VERDICT_DEFER :
+		    PW_VERDICT_REFUSE, r->reply, r->step);
+		if (strcmp(r->symbol, "SPF_FAIL") == 0)
+			explain(out, e, n);
 		return true;
 	}
 	return false;

@@ -38,7 +38,7 @@ struct pw_verdict {
 	uint8_t action; /* enum pw_verdict_action */
 	bool error_note; /* a stage could not run and its rule is tag */
 	double score;
-	char reply[160]; /* "" unless refused or deferred */
+	char reply[480]; /* "" unless refused or deferred */
 	char step[240];
 };
 

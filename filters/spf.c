@@ -27,8 +27,16 @@ static const struct pw_symbol symbols[] = {
 	{ "SPF_HELO_PASS", 0.0, "the client may use its HELO name" },
 	{ "SPF_HELO_FAIL", 1.0, "the client may not use its HELO name" },
 	{ "SPF_PASS_ALL", 0.5, "the pass rests on +all" },
-	{ "SPF_PASS_WIDE", 0.3, "the pass rests on a very wide network" },
+	{ "SPF_PASS_WIDE", 0.3, "the pass rests on very wide networks" },
+	{ "SPF_EXPLANATION", 0.0, "what the sender's domain says of its fail" },
 	{ NULL, 0, NULL }
+};
+
+static const struct pw_stage_option options[] = {
+	{ "explain", "no", "yes: fetches the words that the sender's domain "
+	    "has for a fail (exp=); policy.spf-fail = refuse puts them into "
+	    "its reply" },
+	{ NULL, NULL, NULL }
 };
 
 struct identity {
@@ -113,6 +121,7 @@ evidence(struct pw_ctx *ctx, const struct identity *id)
 		"SPF_PASS", "SPF_FAIL", "SPF_SOFTFAIL", "SPF_TEMPERROR",
 		"SPF_PERMERROR" };
 	const struct pw_host *h = pw_host_table();
+	char text[PW_SPF_MAX_TEXT + 120];
 
 	if (strcmp(id->kind, "helo") == 0) {
 		if (id->out.result == PW_SPF_PASS)
@@ -122,6 +131,12 @@ evidence(struct pw_ctx *ctx, const struct identity *id)
 		return;
 	}
 	h->evidence(ctx, names[id->out.result], 1, id->out.why);
+	if (id->out.explanation[0] != '\0') {
+		/* RFC 7208 section 6.2: marked as the words of a stranger. */
+		snprintf(text, sizeof(text), "%.100s explains: %s",
+		    id->req.domain, id->out.explanation);
+		h->evidence(ctx, "SPF_EXPLANATION", 1, text);
+	}
 	if (id->out.pass_all)
 		h->evidence(ctx, "SPF_PASS_ALL", 1, id->out.mechanism);
 	else if (id->out.pass_wide)
@@ -182,6 +197,26 @@ received_spf(struct pw_ctx *ctx, const struct identity *id)
 	pw_host_table()->add_field(ctx, "Received-SPF", value);
 }
 
+/* ---- set-up ------------------------------------------------------------------------ */
+
+/* The instance is whether explanations are wanted. */
+static int
+init(const struct pw_host *host, const struct pw_stage_conf *conf,
+    void **instance, char *err, size_t errlen)
+{
+	static const bool answers[] = { false, true };
+	const char *word = host->option(conf, "explain");
+	bool yes = strcmp(word, "yes") == 0;
+
+	if (!yes && strcmp(word, "no") != 0) {
+		snprintf(err, errlen, "option explain must be yes or no, not "
+		    "'%.100s'", word);
+		return -1;
+	}
+	*instance = (void *)(uintptr_t)&answers[yes];
+	return 0;
+}
+
 /* ---- the run ----------------------------------------------------------------------- */
 
 /* A domain that SPF can be asked of: not empty, no address literal. */
@@ -192,7 +227,7 @@ is_name(const char *s)
 }
 
 static int
-prepare(struct pw_ctx *ctx, struct identity id[2])
+prepare(struct pw_ctx *ctx, bool explain, struct identity id[2])
 {
 	const struct pw_host *h = pw_host_table();
 	struct pw_spf_request req = { .now = h->now(ctx) / 1000000 };
@@ -212,6 +247,7 @@ prepare(struct pw_ctx *ctx, struct identity id[2])
 	id[0].there = is_name(req.helo);
 	/* The null reverse-path is judged as postmaster@HELO (section 2.4). */
 	id[1].kind = "mailfrom";
+	id[1].req.explain = explain;
 	id[1].req.domain = domain[0] != '\0' ? domain : req.helo;
 	id[1].req.local = domain[0] != '\0' ? text_of(ctx, "mail.local") :
 	    "postmaster";
@@ -227,9 +263,8 @@ run(void *instance, struct pw_ctx *ctx, enum pw_phase phase)
 	struct identity id[2];
 	bool done = true;
 
-	(void)instance;
 	(void)phase;
-	if (prepare(ctx, id) < 0)
+	if (prepare(ctx, *(const bool *)instance, id) < 0)
 		return PW_RUN_NA;
 	pool = pw_pool_new(0);
 	set = pw_dns_set_new(pool);
@@ -259,6 +294,7 @@ const struct pw_stage pw_stage_spf = {
 	.needs = needs,
 	.provides = provides,
 	.symbols = symbols,
+	.options = options,
 	.roles = PW_ROLE_SCAN,
 	.role = PW_ROLE_SCAN,
 	.cost = PW_COST_NORMAL,
@@ -266,5 +302,6 @@ const struct pw_stage pw_stage_spf = {
 	.on_error = PW_ERR_SKIP,
 	.flags = PW_FLAG_BACKGROUND,
 	.timeout_ms = 20000,
+	.init = init,
 	.run = run,
 };

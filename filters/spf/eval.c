@@ -83,6 +83,46 @@ deciding_slot(const struct pw_spf_slot *leaf)
 	return slot;
 }
 
+/* Addresses that TERM gives its pass to, for clients of FAMILY; IPv6 in units
+ * of a /48. */
+static uint64_t
+granted_by(const struct pw_spf_term *term, uint8_t family)
+{
+	bool net6 = family == 6 && term->mech != PW_SPF_IP4;
+	bool net4 = family == 4 && term->mech != PW_SPF_IP6;
+	bool is_net = term->mech == PW_SPF_IP4 || term->mech == PW_SPF_IP6 ||
+	    term->mech == PW_SPF_A || term->mech == PW_SPF_MX;
+
+	if (!is_net || term->qualifier != PW_SPF_PASS)
+		return 0;
+	if (net4 && term->bits4 <= 32)
+		return UINT64_C(1) << (32 - term->bits4);
+	if (net6 && term->bits6 <= 48)
+		return UINT64_C(1) << (48 - term->bits6);
+	return 0;
+}
+
+/*
+ * Do the networks of all records that were read, up to the match, reach the
+ * size of a wide one together?  Many small networks are as wide as one large.
+ */
+static bool
+is_wide_together(const struct pw_spf_run *run)
+{
+	uint8_t family = run->req->client.family;
+	uint64_t sum = 0, wide = family == 6 ?
+	    UINT64_C(1) << (48 - PW_SPF_WIDE_6) :
+	    UINT64_C(1) << (32 - PW_SPF_WIDE_4);
+
+	for (unsigned f = 0; f < run->nframes; f++) {
+		const struct pw_spf_record *r = &run->frames[f].record;
+
+		for (size_t i = 0; i < r->nterms && sum < wide; i++)
+			sum += granted_by(&r->terms[i], family);
+	}
+	return sum >= wide;
+}
+
 static void
 describe_match(struct pw_spf_run *run)
 {
@@ -107,10 +147,7 @@ describe_match(struct pw_spf_run *run)
 	if (out->result != PW_SPF_PASS)
 		return;
 	out->pass_all = t->mech == PW_SPF_ALL;
-	out->pass_wide =
-	    out->bits >= 0 &&
-	    out->bits <=
-		(run->req->client.family == 6 ? PW_SPF_WIDE_6 : PW_SPF_WIDE_4);
+	out->pass_wide = !out->pass_all && is_wide_together(run);
 }
 
 /* The library's verdict where the run was not stopped. */

@@ -63,7 +63,7 @@ struct pw_spf_outcome {
 	unsigned terms;      /* counted against PW_SPF_MAX_TERMS */
 	unsigned voids;      /* counted against PW_SPF_MAX_VOIDS */
 	bool pass_all;       /* a pass that rests on "+all", also by include */
-	bool pass_wide;      /* ... or on a network of PW_SPF_WIDE_* or wider */
+	bool pass_wide;      /* ... or its networks reach PW_SPF_WIDE_* */
 	int bits;            /* prefix length of the match, -1 if no network */
 	/* Written by the sender's side: for the reply to a fail, if at all. */
 	char explanation[PW_SPF_MAX_TEXT + 1];
@@ -72,8 +72,13 @@ struct pw_spf_outcome {
 	unsigned nneed;
 };
 
-#define PW_SPF_WIDE_4 8  /* IPv4 networks of at most so many bits are wide */
-#define PW_SPF_WIDE_6 16 /* the same for IPv6 */
+/*
+ * A pass is wide where all networks that pass (ip4, ip6, and a and mx by their
+ * prefix length, each once) in the records that were read for it are together
+ * as large as one of so many bits.  Records behind the match are not read.
+ */
+#define PW_SPF_WIDE_4 8
+#define PW_SPF_WIDE_6 16
 
 /*
  * Judges REQ by ANSWERS.  PW_OK: *out is the verdict.  PW_AGAIN: add an answer

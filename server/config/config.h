@@ -48,6 +48,14 @@ enum pw_policy_spf_fail {
 	PW_POLICY_SPF_FAIL_HOLD,
 	PW_POLICY_SPF_FAIL_REFUSE
 };
+enum pw_policy_spf_permerror {
+	PW_POLICY_SPF_PERMERROR_INFORM,
+	PW_POLICY_SPF_PERMERROR_REFUSE
+};
+enum pw_policy_spf_temperror {
+	PW_POLICY_SPF_TEMPERROR_INFORM,
+	PW_POLICY_SPF_TEMPERROR_DEFER
+};
 enum pw_policy_null_mx { PW_POLICY_NULL_MX_INFORM, PW_POLICY_NULL_MX_REFUSE };
 /* log.level and log.format: enum pw_log_level, enum pw_log_format. */
 

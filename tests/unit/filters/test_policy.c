@@ -30,6 +30,14 @@ START_TEST(test_steps)
 		{ "SPF_FAIL", 0, 0, 0, 0, 3, 0, 0, 0, PW_VERDICT_REFUSE,
 		    "550 5.7.23 " },
 		{ "SPF_FAIL", 0, 1, 0, 0, 3, 0, 0, 0, PW_VERDICT_DELIVER, "" },
+		{ "SPF_PERMERROR", 0, 0, 0, 0, 0, 0, 0, 0, PW_VERDICT_DELIVER,
+		    "" },
+		{ "SPF_PERMERROR", 0, 0, 0, 0, 3, 0, 0, 0, PW_VERDICT_REFUSE,
+		    "550 5.7.24 " },
+		{ "SPF_TEMPERROR", 0, 0, 0, 0, 0, 0, 0, 0, PW_VERDICT_DELIVER,
+		    "" },
+		{ "SPF_TEMPERROR", 0, 0, 0, 0, 3, 0, 0, 0, PW_VERDICT_DEFER,
+		    "451 4.7.24 " },
 		{ "NULL_MX", 0, 0, 0, 0, 0, 0, 0, 0, PW_VERDICT_REFUSE,
 		    "550 5.7.27 " },
 		{ "AUTHRES_FLOOD", 0, 0, 0, 0, 0, 0, 0, 0, PW_VERDICT_REFUSE,
@@ -57,6 +65,8 @@ START_TEST(test_steps)
 		struct pw_verdict v;
 
 		cfg->policy.spf_fail = t[i].spf_fail;
+		cfg->policy.spf_permerror = t[i].spf_fail == 3;
+		cfg->policy.spf_temperror = t[i].spf_fail == 3;
 		cfg->policy.null_mx = 1;
 		cfg->policy.junk_score = t[i].junk;
 		cfg->policy.hold_score = t[i].hold;
@@ -73,6 +83,44 @@ START_TEST(test_steps)
 }
 END_TEST
 
+/* The words of the sender's side, only with a fail and only plain ones. */
+START_TEST(test_explanation)
+{
+	static const struct {
+		const char *text, *reply;
+		bool shadow;
+	} t[] = { { "a.test explains: see http://a.test/", "550 5.7.23 SPF "
+		    "validation failed; a.test explains: see http://a.test/",
+		    false },
+		{ "a.test explains: x", "550 5.7.23 SPF validation failed",
+		    true },
+		{ "a\r\n250 ok", "550 5.7.23 SPF validation failed", false },
+		{ "\xc3\xb6", "550 5.7.23 SPF validation failed", false },
+		{ "", "550 5.7.23 SPF validation failed", false } };
+	static char big[600];
+
+	memset(big, 'x', sizeof(big) - 1);
+	for (size_t i = 0; i <= PW_COUNT(t); i++) {
+		bool last = i == PW_COUNT(t);
+		struct pw_config *cfg = pw_config_defaults();
+		struct pw_pipe_evidence e[] = { { .stage = "spf",
+			.symbol = "SPF_EXPLANATION", .text = pw_bytes_of(last ?
+			big : t[i].text), .shadow = !last && t[i].shadow },
+			{ .stage = "spf", .symbol = "SPF_FAIL" } };
+		struct pw_policy_in in = { cfg, e, 2, NULL, 0, false };
+		struct pw_verdict v;
+
+		cfg->policy.spf_fail = 3;
+		pw_policy_decide(&in, &v);
+		ck_assert_str_eq(v.reply, t[last ? 1 : i].reply);
+		cfg->policy.spf_fail = 0;
+		pw_policy_decide(&in, &v);
+		ck_assert_str_eq(v.reply, "");
+		pw_config_free(&cfg);
+	}
+}
+END_TEST
+
 Suite *
 pw_suite_filters_policy(void)
 {
@@ -80,6 +128,7 @@ pw_suite_filters_policy(void)
 	TCase *tc = tcase_create("all");
 
 	tcase_add_test(tc, test_steps);
+	tcase_add_test(tc, test_explanation);
 	suite_add_tcase(s, tc);
 	return s;
 }

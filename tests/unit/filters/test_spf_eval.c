@@ -114,6 +114,12 @@ START_TEST(test_flags)
 	SPF_TXT("eight.test", "v=spf1 ip4:192.0.0.0/8 -all");
 	SPF_TXT("nine.test", "v=spf1 ip4:192.0.0.0/9 -all");
 	SPF_TXT("not.test", "v=spf1 -include:all.test ?all");
+	SPF_TXT("halves.test", "v=spf1 ip4:192.0.0.0/9 ip4:10.0.0.0/9 -all");
+	SPF_TXT("more.test", "v=spf1 include:nine.test ip4:10.0.0.0/9 -all");
+	SPF_TXT("minus.test", "v=spf1 ip4:192.0.0.0/9 -ip4:10.0.0.0/9 -all");
+	SPF_TXT("six.test", "v=spf1 ip6:2001::/17 ip6:3000::/17 "
+	    "ip4:192.0.0.0/9 -all");
+	SPF_TXT("late.test", "v=spf1 ip4:192.0.0.0/9 include:nine.test -all");
 	spf.req.domain = "all.test";
 	spf_expect(PW_SPF_PASS);
 	ck_assert(spf.out.pass_all && !spf.out.pass_wide);
@@ -140,6 +146,23 @@ START_TEST(test_flags)
 	spf.req.domain = "not.test";
 	spf_expect(PW_SPF_FAIL);
 	ck_assert(!spf.out.pass_all);
+	spf.req.domain = "halves.test"; /* two of half the size */
+	spf_expect(PW_SPF_PASS);
+	ck_assert(spf.out.pass_wide);
+	spf.req.domain = "more.test"; /* in two records */
+	spf_expect(PW_SPF_PASS);
+	ck_assert(spf.out.pass_wide);
+	spf.req.domain = "minus.test";
+	spf_expect(PW_SPF_PASS);
+	ck_assert(!spf.out.pass_wide);
+	spf.req.domain = "six.test"; /* each family for itself */
+	spf_expect(PW_SPF_PASS);
+	ck_assert(!spf.out.pass_wide);
+	spf_expect_from("2001:db8::1", PW_SPF_PASS);
+	ck_assert(spf.out.pass_wide);
+	spf.req.domain = "late.test"; /* behind the match */
+	spf_expect(PW_SPF_PASS);
+	ck_assert(!spf.out.pass_wide);
 }
 END_TEST
 
