@@ -9,6 +9,7 @@
 #include "base/valid.h"
 #include "dns/dns.h"
 #include "filters/eval.h"
+#include "filters/rdns.h"
 #include "filters/registry.h"
 
 #define NAMES_MAX 10u /* PTR records looked at */
@@ -20,6 +21,7 @@ static const struct pw_symbol symbols[] = {
 	{ "IPREV_FAIL", 0.5, "the client's name does not point back at it" },
 	{ "IPREV_TEMPERROR", 0.0, "the client's name could not be looked up" },
 	{ "IPREV_NONE", 1.0, "the client's address has no name" },
+	{ "IPREV_GENERIC", 0.5, "the client's name is made of its address" },
 	{ NULL, 0, NULL }
 };
 
@@ -35,6 +37,8 @@ report(struct pw_ctx *ctx, const char *symbol, const char *result,
 	snprintf(props, sizeof(props), "policy.iprev=%s", ip_text);
 	h->evidence(ctx, symbol, 1, text);
 	h->authres(ctx, "iprev", result, props, NULL);
+	if (name != NULL && pw_rdns_is_generic(name, ip))
+		h->evidence(ctx, "IPREV_GENERIC", 1, name);
 	f.text = (struct pw_slice){ result, strlen(result) };
 	h->provide(ctx, "iprev.result", 0, &f);
 	if (name == NULL)

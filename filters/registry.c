@@ -18,7 +18,7 @@
 #include "filters/order.h"
 
 static const struct pw_stage *const builtin[] = { &pw_stage_iprev,
-	&pw_stage_null_mx, &pw_stage_spf, &pw_stage_dkim,
+	&pw_stage_helo, &pw_stage_null_mx, &pw_stage_spf, &pw_stage_dkim,
 	&pw_stage_arc, &pw_stage_structure };
 
 /* Runs for every message, whatever a listener says: the index and the removal
