@@ -37,6 +37,15 @@ show_list(struct pw_strbuf *out, const char *title, const char *const *list)
 }
 
 static void
+show_options(struct pw_strbuf *out, const struct pw_stage_option *o)
+{
+	for (; o != NULL && o->name != NULL; o++)
+		pw_strbuf_addf(out, "    option %s=%s: %s\n", o->name,
+		    o->def != NULL ? o->def : "",
+		    o->help != NULL ? o->help : "");
+}
+
+static void
 show_stage(const struct pw_pipeline *p, size_t i, struct pw_strbuf *out)
 {
 	const struct pw_loaded *l = &p->reg->v[i];
@@ -54,6 +63,7 @@ show_stage(const struct pw_pipeline *p, size_t i, struct pw_strbuf *out)
 	    l->shadow ? ", in shadow" : "");
 	show_list(out, "needs", d->needs);
 	show_list(out, "provides", d->provides);
+	show_options(out, d->options);
 	for (size_t k = 0; k < p->reg->n; k++)
 		if (l->deps >> k & 1)
 			pw_strbuf_addf(out, "    after %s\n",

@@ -125,6 +125,10 @@ def options(w):
             told = str(e)
         w.check(named in told, "wrong option", told)
     test_auth.configure(w, "", STAGES % ("list.test", "yes"))
+    shown = w.pw.verb("pipeline", "show")
+    for words in ("option trusted=:", "option explain=no:",
+                  "arc.trusted_pass", "HELO_OURS"):
+        w.check(words in shown, "pipeline show", words)
 
 
 def refused(w, sender):

@@ -230,9 +230,12 @@ def trust(want, mail, one, two, key, good):
             (b"spf=pass smtp.mailfrom=bounce@author.test", 1),
             (b"spf=pass smtp.mailfrom=other.test; dkim=fail", 0),
             (b"dmarc=pass header.from=other.test", 0),
-            (b"dmarc=pass", 1), (b"none", 0), (b"dmarc=none", 0)):
+            (b"dmarc=pass", 1), (b"dmarc=none", 0)):
         want("says " + results.decode(), chain(mail, [(b"a.test", results)],
              key), "pass", trusted, allow="a.test")
+    for results in (b"none", b"", b"dmarc", b";;", b"x y z"):
+        want("says %r" % results, by_hand(mail, key=key, results=results),
+             "pass", 0, allow="a.test")
     # The list rewrote the mail: its seal holds, the older signature does not.
     changed = chain(chain(mail, [(b"a.test", good)], key).replace(
         b"hello", b"hello, list"), [], key)
