@@ -51,7 +51,7 @@ packages() {
 		clang the second compiler, fuzz targets
 		libclang-rt-14-dev libFuzzer and sanitizers
 		postfix smtp-source, a load generator that is not ours
-		python3-yaml reads the SPF suite
+		python3-yaml reads the SPF and ARC suites
 		procps finds processes of a test
 		sqlite3 looks at databases from outside
 		xz-utils packs the distribution

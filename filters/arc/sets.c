@@ -71,10 +71,10 @@ read_common(const struct tags *t, struct pw_pool *pool, struct pw_arc_sig *sig)
 
 	if (!get(t, "a", &v))
 		return "a= is missing";
-	/* Values are case-sensitive, RFC 6376 section 3.2. */
-	if (pw_bytes_eq(v, PW_LIT("rsa-sha256")))
+	/* Words of an ABNF: of either case (RFC 5234 section 2.3). */
+	if (pw_bytes_caseeq(v, PW_LIT("rsa-sha256")))
 		sig->alg = PW_DKIM_RSA_SHA256;
-	else if (pw_bytes_eq(v, PW_LIT("ed25519-sha256")))
+	else if (pw_bytes_caseeq(v, PW_LIT("ed25519-sha256")))
 		sig->alg = PW_DKIM_ED25519;
 	else
 		return "unknown algorithm in a=";
@@ -146,11 +146,11 @@ read_seal(const struct tags *t, struct pw_arc_sig *sig)
 		return "a seal has no h=";
 	if (!get(t, "cv", &v))
 		return "cv= is missing";
-	if (pw_bytes_eq(v, PW_LIT("none")))
+	if (pw_bytes_caseeq(v, PW_LIT("none")))
 		sig->cv = PW_ARC_CV_NONE;
-	else if (pw_bytes_eq(v, PW_LIT("pass")))
+	else if (pw_bytes_caseeq(v, PW_LIT("pass")))
 		sig->cv = PW_ARC_CV_PASS;
-	else if (pw_bytes_eq(v, PW_LIT("fail")))
+	else if (pw_bytes_caseeq(v, PW_LIT("fail")))
 		sig->cv = PW_ARC_CV_FAIL;
 	else
 		return "unknown value of cv=";

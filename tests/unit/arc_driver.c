@@ -105,6 +105,7 @@ main(int argc, char **argv)
 	if (pw_stage_arc.init(pw_host_table(), &conf, &l.instance, err,
 	    sizeof(err)) != 0) {
 		printf("refused; %s\n", err);
+		pw_pool_free(&pool);
 		return 0;
 	}
 	env.msg = &view;
