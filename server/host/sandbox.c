@@ -7,6 +7,7 @@
 #include "host/sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
@@ -47,8 +48,7 @@ static const int calls_all[] = { SCMP_SYS(read), SCMP_SYS(readv),
 	SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom),
 	SCMP_SYS(sendto), SCMP_SYS(recvmmsg), SCMP_SYS(sendmmsg),
 	SCMP_SYS(shutdown), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),
-	SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(fcntl),
-	SCMP_SYS(dup), SCMP_SYS(dup3), SCMP_SYS(restart_syscall),
+	SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(dup), SCMP_SYS(dup3), SCMP_SYS(restart_syscall),
 	SCMP_SYS(rseq), SCMP_SYS(set_robust_list),
 	SCMP_SYS(membarrier), SCMP_SYS(memfd_create), SCMP_SYS(ftruncate),
 	SCMP_SYS(getrusage), SCMP_SYS(uname), SCMP_SYS(sysinfo),
@@ -81,6 +81,12 @@ static const int calls_store[] = { SCMP_SYS(open), SCMP_SYS(openat),
 	SCMP_SYS(inotify_add_watch), SCMP_SYS(inotify_rm_watch),
 	SCMP_SYS(accept4), SCMP_SYS(accept), SCMP_SYS(umask), SCMP_SYS(getcwd),
 	SCMP_SYS(copy_file_range), SCMP_SYS(sendfile) };
+
+static const int fcntl_all[] = { F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD,
+	F_GETFL, F_SETFL };
+/* Messages and snapshots are handed over sealed. */
+static const int fcntl_seals[] = { F_ADD_SEALS, F_GET_SEALS };
+static const int fcntl_locks[] = { F_GETLK, F_SETLK, F_SETLKW };
 
 /* Nothing of ours makes these: whoever does is not us. */
 static const int calls_deadly[] = { SCMP_SYS(execve), SCMP_SYS(execveat),
@@ -120,6 +126,23 @@ add_threads(scmp_filter_ctx f)
 	if (rc == 0) /* names of threads and the like; nothing that gains */
 		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
 		    SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0));
+	return rc;
+}
+
+/*
+ * fcntl by command: what ours and the libraries use, and nothing that makes the
+ * kernel send signals to others (F_SETOWN, F_SETSIG, F_NOTIFY) or holds up
+ * their files (F_SETLEASE).  The kernel looks at 32 bits of the command.
+ */
+static int
+add_fcntl(scmp_filter_ctx f, const int *cmds, size_t n)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+		    SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu,
+			(scmp_datum_t)cmds[i]));
 	return rc;
 }
 
@@ -172,8 +195,11 @@ add_role(scmp_filter_ctx f, enum pw_role_id role)
 
 	switch (role) {
 	case PW_RID_FRONT:
-		return add_calls(f, SCMP_ACT_ALLOW, calls_front,
-		    PW_COUNT(calls_front));
+		rc = add_fcntl(f, fcntl_seals, PW_COUNT(fcntl_seals));
+		if (rc == 0)
+			rc = add_calls(f, SCMP_ACT_ALLOW, calls_front,
+			    PW_COUNT(calls_front));
+		return rc;
 	case PW_RID_RESOLVE:
 		rc = add_sockets(f);
 		if (rc == 0)
@@ -184,8 +210,13 @@ add_role(scmp_filter_ctx f, enum pw_role_id role)
 		return add_calls(f, SCMP_ACT_ALLOW, calls_scan,
 		    PW_COUNT(calls_scan));
 	case PW_RID_STORE:
-		return add_calls(f, SCMP_ACT_ALLOW, calls_store,
-		    PW_COUNT(calls_store));
+		rc = add_fcntl(f, fcntl_seals, PW_COUNT(fcntl_seals));
+		if (rc == 0)
+			rc = add_fcntl(f, fcntl_locks, PW_COUNT(fcntl_locks));
+		if (rc == 0)
+			rc = add_calls(f, SCMP_ACT_ALLOW, calls_store,
+			    PW_COUNT(calls_store));
+		return rc;
 	case PW_RID_LOG:
 		return add_syslog(f);
 	default:
@@ -210,6 +241,8 @@ load_filter(enum pw_role_id role, struct pw_err *err)
 		rc = add_threads(f);
 	if (rc == 0)
 		rc = add_self(f);
+	if (rc == 0)
+		rc = add_fcntl(f, fcntl_all, PW_COUNT(fcntl_all));
 	if (rc == 0)
 		rc = add_role(f, role);
 	if (rc == 0)

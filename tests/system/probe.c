@@ -323,6 +323,96 @@ terminal(void)
 	return (int)syscall(SYS_ioctl, 0, 0x5412, &w); /* TIOCSTI */
 }
 
+/* A memfd of the role's own, so that only the command can be refused. */
+static int
+control_file(int cmd, long arg)
+{
+	int fd = memfd_create("probe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int rc = fd < 0 ? -1 : fcntl(fd, cmd, arg);
+
+	return rc;
+}
+
+static int
+set_owner(void)
+{
+	return control_file(F_SETOWN, getpid());
+}
+
+static int
+set_owner_ex(void)
+{
+	struct f_owner_ex owner = { .type = F_OWNER_PID, .pid = getpid() };
+
+	return control_file(F_SETOWN_EX, (long)&owner);
+}
+
+static int
+set_signal(void)
+{
+	return control_file(F_SETSIG, SIGUSR1);
+}
+
+/* A command whose upper half the kernel does not look at. */
+static int
+set_signal_wide(void)
+{
+	int fd = memfd_create("probe", MFD_CLOEXEC);
+
+	return (int)syscall(SYS_fcntl, fd, 0x100000000L | F_SETSIG, SIGUSR1);
+}
+
+static int
+set_lease(void)
+{
+	int fd = memfd_create("probe", MFD_CLOEXEC);
+
+	return (int)syscall(SYS_fcntl, fd, F_SETLEASE, F_UNLCK) == 0 ||
+		errno == EAGAIN || errno == EINVAL ? 0 : -1;
+}
+
+static int
+notify(void)
+{
+	return control_file(F_NOTIFY, 0) == 0 || errno == ENOTDIR ? 0 : -1;
+}
+
+static int
+set_pipe(void)
+{
+	return control_file(F_SETPIPE_SZ, 4096) >= 0 || errno == EBADF ? 0 :
+									   -1;
+}
+
+static int
+set_flags(void)
+{
+	return control_file(F_SETFL, O_NONBLOCK) != 0 ||
+		control_file(F_SETFD, FD_CLOEXEC) != 0 ||
+		control_file(F_GETFL, 0) < 0 ? -1 : 0;
+}
+
+static int
+duplicate(void)
+{
+	return control_file(F_DUPFD_CLOEXEC, 3);
+}
+
+static int
+seal(void)
+{
+	return control_file(F_ADD_SEALS, F_SEAL_SHRINK) != 0 ||
+		control_file(F_GET_SEALS, 0) < 0 ? -1 : 0;
+}
+
+static int
+lock(void)
+{
+	struct flock l = { .l_type = F_RDLCK };
+
+	return control_file(F_SETLK, (long)&l);
+}
+
 static int
 memory(void)
 {
@@ -352,7 +442,14 @@ static const struct {
 	{ "chroot", change_root }, { "mount", mount_tmp },
 	{ "unshare", new_space }, { "dumpable", dumpable },
 	{ "keyctl", load_keys }, { "bpf", load_bpf }, { "io_uring", io_ring },
-	{ "ioctl", terminal }, { "memory", memory } };
+	{ "ioctl", terminal }, { "memory", memory },
+	{ "fcntl_owner", set_owner }, { "fcntl_owner_ex", set_owner_ex },
+	{ "fcntl_signal", set_signal },
+	{ "fcntl_signal_wide", set_signal_wide },
+	{ "fcntl_lease", set_lease }, { "fcntl_notify", notify },
+	{ "fcntl_pipe", set_pipe }, { "fcntl_flags", set_flags },
+	{ "fcntl_dup", duplicate }, { "fcntl_seal", seal },
+	{ "fcntl_lock", lock } };
 
 static _Noreturn void
 child(const struct pw_sandbox *sb, size_t i, int out)

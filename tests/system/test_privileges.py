@@ -35,13 +35,16 @@ EVERYWHERE = {
     "chroot": "killed", "mount": "killed", "unshare": "killed",
     "dumpable": "no", "keyctl": "killed", "bpf": "killed", "io_uring": "no",
     "ioctl": "no", "memory": "ok", "write_own": "no", "read_own": "no",
-    "raise": "ok",
+    "raise": "ok", "fcntl_owner": "no", "fcntl_owner_ex": "no",
+    "fcntl_signal": "no", "fcntl_signal_wide": "no", "fcntl_lease": "no",
+    "fcntl_notify": "no", "fcntl_pipe": "no", "fcntl_flags": "ok",
+    "fcntl_dup": "ok", "fcntl_seal": "no", "fcntl_lock": "no",
 }
 ALLOWED = {
-    "front": {},
+    "front": {"fcntl_seal": "ok"},
     "scan": {"read_own": "ok"},
     "resolve": {"tcp4": "ok", "udp6": "ok", "connect": "ok", "bind": "ok"},
-    "store": {"write_own": "ok"},
+    "store": {"write_own": "ok", "fcntl_seal": "ok", "fcntl_lock": "ok"},
     "log": {"local": "ok", "connect": "ok"},  # syslog
 }
 
@@ -188,6 +191,8 @@ def judge_descriptor(report, pw, role, fd, target, net):
             report.check(kind == "unix", what, kind)
     elif target.startswith(("pipe:", "anon_inode:", "/memfd:", "/dev/null")):
         report.check(True, what)
+    elif target == os.path.join(pw.state, "lock"):
+        report.check(role == "master", what)
     elif target.startswith(pw.state) or target.startswith(pw.mail):
         report.check(role == "store", what)
     elif target == pw.log or target == pw.log + ".file":
