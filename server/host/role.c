@@ -151,5 +151,6 @@ pw_role_failed(int master_fd, const char *role, const struct pw_err *err)
 	(void)pw_ipc_send_wait(master_fd, PW_MSG_FAILED, 0, pw_enc_done(&e),
 	    NULL, 0, 1000, &ignored);
 	pw_enc_free(&e);
-	return err->code == EINVAL ? EX_CONFIG : EX_SOFTWARE;
+	return err->code == EINVAL ? EX_CONFIG :
+	    err->code == EBUSY ? EX_TEMPFAIL : EX_SOFTWARE;
 }

@@ -11,18 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/pool.h"
 
 /* From the word to stop until the last front session must have ended. */
-#define LOCK_TRIES 25 /* half a second in all */
 #define STOP_FRONT_MS 30000
 #define STOP_STORE_MS 60000
 
@@ -198,41 +195,11 @@ read_boot_id(struct pw_master *m)
 	m->boot_id[strcspn(m->boot_id, "\n")] = '\0';
 }
 
-/* The pid file is the lock as well: two masters must not share a store. */
-static int
-take_lock(const struct pw_config *cfg, struct pw_err *err)
-{
-	const struct timespec pause = { .tv_nsec = 20000000 };
-	char path[4096], pid[32];
-	int fd, n, rc = -1;
-
-	(void)snprintf(path, sizeof(path), "%s/postwardd.pid",
-	    cfg->server.run_dir);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (fd < 0)
-		return pw_err_sys(err, "%s", path);
-	/* A child of one that was killed a moment ago may still hold it. */
-	for (int i = 0; i < LOCK_TRIES && rc != 0; i++) {
-		if (i > 0)
-			(void)nanosleep(&pause, NULL);
-		rc = flock(fd, LOCK_EX | LOCK_NB);
-	}
-	if (rc != 0) {
-		(void)close(fd);
-		return pw_err_set(err, EBUSY,
-		    "another postwardd runs already (%s is locked)", path);
-	}
-	n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
-	if (ftruncate(fd, 0) != 0 || write(fd, pid, (size_t)n) != n)
-		return pw_err_sys(err, "%s", path);
-	return 0; /* held until this process ends */
-}
-
 static int
 set_up(struct pw_master *m, const struct pw_config *cfg, struct pw_err *err)
 {
 	read_boot_id(m);
-	if (pw_folders_make(cfg, err) != 0 || take_lock(cfg, err) != 0 ||
+	if (pw_folders_make(cfg, err) != 0 || pw_lock_take(cfg, err) != 0 ||
 	    pw_sockets_open(m, cfg, err) != 0)
 		return -1;
 	m->control_fd = pw_control_open(cfg, err);
@@ -269,7 +236,8 @@ pw_master_run(const char *config_file, struct pw_config *cfg, bool foreground,
 	pw_strbuf_free(&report);
 	if (set_up(&m, cfg, &err) != 0) {
 		(void)fprintf(stderr, "postwardd: %s\n", err.text);
-		return err.code == EINVAL ? EX_CONFIG : EX_OSERR;
+		return err.code == EINVAL ? EX_CONFIG :
+		    err.code == EBUSY ? EX_TEMPFAIL : EX_OSERR;
 	}
 	pw_generation_advance(&m);
 	(void)pw_loop_run(m.loop);

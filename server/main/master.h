@@ -125,6 +125,10 @@ int pw_sockets_open(struct pw_master *m, const struct pw_config *cfg,
 void pw_sockets_shut(struct pw_master *m);
 int pw_control_open(const struct pw_config *cfg, struct pw_err *err);
 
+/* lock.c: run and state folder are ours alone until this process ends; -1 with
+ * EBUSY: another daemon has one of them.  At most a second. */
+int pw_lock_take(const struct pw_config *cfg, struct pw_err *err);
+
 /* status.c */
 void pw_status_all(struct pw_master *m, uint64_t admin_id);
 void pw_status_answer(struct pw_proc *p, struct pw_frame *f);

@@ -503,7 +503,8 @@ def life(report):
 def second(report, pw):
     """Two daemons never share a state folder."""
     r = run("postwardd", "-f", "-c", pw.file)
-    report.check(r.returncode == 71 and "runs already" in r.stdout,
+    report.check(r.returncode == 75 and pw.run in r.stdout and
+                 "process %d;" % pw.process.pid in r.stdout,
                  "a second daemon", "exit %d: %s" % (r.returncode, r.stdout))
     other = pwtest.Postward(pwtest.scratch("config-second"), tls=False,
                             store=SMALL)
@@ -517,29 +518,34 @@ def second(report, pw):
     report.check(pw.up(), "the first daemon goes on")
 
 
-class Shared:
-    """Two daemons with folders of their own, but for the state.  The second
-    waits a while for the first one's end, so the others go on meanwhile."""
-
-    def __init__(self):
-        self.first = pwtest.Postward(pwtest.scratch("config-shared"),
-                                     tls=False, store=SMALL)
-        self.first.start()
-        other = pwtest.Postward(pwtest.scratch("config-shared2"), tls=False,
-                                store=SMALL)
-        rewrite(other, other.state, self.first.state)
-        self.second = subprocess.Popen(
-            [other.program("postwardd"), "-f", "-c", other.file], text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-    def end(self, report):
-        out = self.second.communicate(timeout=30)[0]
-        report.check(self.second.returncode not in (0, 78) and
-                     "another store is running" in out,
-                     "a second daemon on one state", "exit %d: %s" % (
-                         self.second.returncode, out))
-        report.check(self.first.up(), "the first one goes on")
-        report.check(self.first.stop() == 0, "stop")
+def shared(report):
+    """Two daemons with folders of their own, but for the state: the second is
+    refused at once; when the first was killed it starts at once."""
+    first = pwtest.Postward(pwtest.scratch("config-shared"), tls=False,
+                            store=SMALL)
+    first.start()
+    other = pwtest.Postward(pwtest.scratch("config-shared2"), tls=False,
+                            store=SMALL)
+    rewrite(other, other.state, first.state)
+    rewrite(other, other.mail, first.mail)
+    for words in ((), ("-f",)):
+        begin = time.monotonic()
+        r = run("postwardd", *words, "-c", other.file)
+        took = time.monotonic() - begin
+        report.check(r.returncode == 75 and first.state in r.stdout and
+                     "process %d;" % first.process.pid in r.stdout and
+                     "errno" not in r.stdout and took < 2,
+                     "a second daemon on one state", "exit %d in %.1f s: %s" %
+                     (r.returncode, took, r.stdout))
+    report.check(first.up(), "the first one goes on")
+    first.process.kill()  # its roles may still be dying
+    first.process.wait()
+    first.process = None
+    begin = time.monotonic()
+    other.start()
+    took = time.monotonic() - begin
+    report.check(took < 3, "started after a kill", "%.1f s" % took)
+    report.check(other.stop() == 0, "stop")
 
 
 # ---- in the background -------------------------------------------------------------
@@ -646,9 +652,8 @@ def ordinary(report):
 
 def main():
     report = pwtest.Report("config")
-    shared = Shared()
     steps = [(check, (pwtest.scratch("config-check"),)), (reloads, ()),
-             (life, ()), (background, ()), (formats, ()), (ordinary, ())]
+             (life, ()), (shared, ()), (background, ()), (formats, ()), (ordinary, ())]
     for step, arguments in steps:
         start = time.monotonic()
         try:
@@ -657,7 +662,6 @@ def main():
                 subprocess.SubprocessError) as e:
             report.check(False, step.__name__, repr(e))
         print("%s: %.1f s" % (step.__name__, time.monotonic() - start))
-    shared.end(report)
     return report.end()
 
 
