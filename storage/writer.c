@@ -119,15 +119,20 @@ write_rows(struct pw_writer *w, const struct pw_op *ops)
 	/* Decisions first: rows of the index can be made again from them. */
 	if ((rc = pw_q_exec(w->dc, PW_Q_DC_COMMIT)) != PW_DB_DONE)
 		return rc;
+	/* Removed before that commit, the file took them with it.  What the
+	 * index loses later, the mailboxes give back. */
+	if (pw_db_replaced(w->dc) || pw_db_replaced(w->ix))
+		return PW_DB_IO;
 	return pw_q_exec(w->ix, PW_Q_IX_COMMIT);
 }
 
 static enum pw_db_rc
-try_batch(struct pw_writer *w, const struct pw_op *ops)
+write_batch(struct pw_writer *w, const struct pw_op *ops, struct pw_err *err)
 {
-	struct pw_err err = { 0 };
-	enum pw_db_rc rc = pw_writer_ensure(w, &err);
+	enum pw_db_rc rc;
 
+	(void)pw_writer_check_replaced(w);
+	rc = pw_writer_ensure(w, err);
 	w->ndeltas = 0;
 	if (rc == PW_DB_DONE) {
 		pw_db_forget(w->ix);
@@ -138,6 +143,18 @@ try_batch(struct pw_writer *w, const struct pw_op *ops)
 		    rc == PW_DB_NEWER)
 			rc = PW_DB_IO;
 	}
+	return rc;
+}
+
+static enum pw_db_rc
+try_batch(struct pw_writer *w, const struct pw_op *ops)
+{
+	struct pw_err err = { 0 };
+	enum pw_db_rc rc = write_batch(w, ops, &err);
+
+	/* A database went away meanwhile: into the one that is there now. */
+	if (rc != PW_DB_DONE && pw_writer_check_replaced(w))
+		rc = write_batch(w, ops, &err);
 	if (rc == PW_DB_DONE)
 		pw_writer_recovered(w);
 	else

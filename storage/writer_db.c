@@ -205,6 +205,44 @@ set_aside(struct pw_writer *w, struct pw_db **db, const char *path,
 	w->fresh_ix = w->fresh_ix || path == w->ix_path;
 }
 
+/* ---- databases that went away -------------------------------------------- */
+
+static bool
+gone(const struct pw_db *db)
+{
+	return db != NULL && pw_db_replaced(db);
+}
+
+bool
+pw_writer_check_replaced(struct pw_writer *w)
+{
+	bool ix = gone(w->ix), dc = gone(w->dc);
+
+	if (!ix && !dc)
+		return false;
+	/* A batch that was under way is not finished in either. */
+	roll_back(w->ix, PW_Q_IX_ROLLBACK);
+	roll_back(w->dc, PW_Q_DC_ROLLBACK);
+	pw_strmap_clear(&w->boxes);
+	w->ndeltas = 0;
+	if (ix) {
+		pw_logf(PW_LOG_ERROR, "store.index_replaced",
+		    "%s was removed or exchanged; the index is made again from "
+		    "the mailboxes",
+		    w->ix_path);
+		pw_db_close(&w->ix);
+		w->fresh_ix = true;
+	}
+	if (dc) {
+		pw_logf(PW_LOG_ERROR, "store.decisions_replaced",
+		    "%s was removed or exchanged; new decisions go to what is "
+		    "there now",
+		    w->dc_path);
+		pw_db_close(&w->dc);
+	}
+	return true;
+}
+
 void
 pw_writer_failed(struct pw_writer *w, enum pw_db_rc rc, const char *why)
 {
@@ -349,28 +387,6 @@ forget_gone(struct pw_writer *w)
 	return rc == PW_DB_DONE && n == PW_COUNT(old);
 }
 
-/* Deleted or exchanged under us: rows would go to a file that nobody sees. */
-static void
-check_replaced(struct pw_writer *w)
-{
-	if (w->ix != NULL && pw_db_replaced(w->ix)) {
-		pw_logf(PW_LOG_ERROR, "store.index_replaced",
-		    "%s was removed or exchanged; the index is made again from "
-		    "the mailboxes",
-		    w->ix_path);
-		pw_strmap_clear(&w->boxes);
-		pw_db_close(&w->ix);
-		w->fresh_ix = true;
-	}
-	if (w->dc != NULL && pw_db_replaced(w->dc)) {
-		pw_logf(PW_LOG_ERROR, "store.decisions_replaced",
-		    "%s was removed or exchanged; new decisions go to what is "
-		    "there now",
-		    w->dc_path);
-		pw_db_close(&w->dc);
-	}
-}
-
 void
 pw_writer_care(struct pw_writer *w, bool idle)
 {
@@ -384,7 +400,7 @@ pw_writer_care(struct pw_writer *w, bool idle)
 	if (now < w->next_care_ms)
 		return;
 	w->next_care_ms = now + CARE_MS;
-	check_replaced(w);
+	(void)pw_writer_check_replaced(w);
 	if (w->ix == NULL || w->dc == NULL) {
 		enum pw_db_rc rc = pw_writer_ensure(w, &err);
 		if (rc != PW_DB_DONE)

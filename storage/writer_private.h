@@ -99,6 +99,9 @@ struct pw_writer {
 /* Opens what is not open; DONE when both are. */
 enum pw_db_rc pw_writer_ensure(struct pw_writer *w, struct pw_err *err);
 void pw_writer_close_dbs(struct pw_writer *w);
+/* Closes what was deleted or exchanged under us, where rows would go to a file
+ * that nobody sees, and rolls back the other; true when there was such. */
+bool pw_writer_check_replaced(struct pw_writer *w);
 /* After a failed batch: rolls back, forgets what was cached, sets aside what is
  * damaged, logs.  WHY is for databases that could not be opened. */
 void pw_writer_failed(struct pw_writer *w, enum pw_db_rc rc, const char *why);

@@ -291,6 +291,40 @@ sql_writer(void)
 	return w;
 }
 
+struct sql_rig rig;
+
+void
+sql_open(void)
+{
+	struct pw_err err;
+
+	sql_setup();
+	rig.w = sql_writer();
+	ck_assert_msg(pw_index_open(sql_dir, &rig.x, &err) == 0, "%s",
+	    err.text);
+}
+
+void
+sql_close(void)
+{
+	pw_writer_close(&rig.w);
+	pw_index_close(&rig.x);
+	sql_teardown();
+}
+
+void
+sql_reopen(void)
+{
+	pw_writer_close(&rig.w);
+	rig.w = sql_writer();
+}
+
+uint64_t
+sql_usage(const char *mailbox)
+{
+	return pw_writer_usage(rig.w, pw_bytes_of(mailbox));
+}
+
 void
 sql_wait(struct pw_writer *w, uint64_t ticket)
 {

@@ -15,9 +15,20 @@
 
 extern char sql_dir[64]; /* the folder, after sql_setup() */
 
-/* Fixtures of Check. */
+/* Fixtures of Check: the folder; with _open also its writer and a reader. */
 void sql_setup(void);
 void sql_teardown(void);
+extern struct sql_rig {
+	struct pw_writer *w;
+	struct pw_index *x;
+} rig;
+void sql_open(void);
+void sql_close(void);
+/* The writer closed and opened again. */
+void sql_reopen(void);
+uint64_t sql_usage(const char *mailbox);
+
+#define ALICE "alice@example.test"
 
 /* "<folder>/NAME", in static memory of 8 answers. */
 const char *sql_path(const char *name);
@@ -36,6 +47,8 @@ char *sql_shape(const char *path);
 /* One number, by SQL text that only a test may make. */
 int64_t sql_number(const char *path, const char *sql);
 void sql_exec(const char *path, const char *sql);
+#define sql_ix(query) sql_number(sql_path("index.db"), "SELECT " query)
+#define sql_dc(query) sql_number(sql_path("decisions.db"), "SELECT " query)
 
 /* A decision about one mail, with defaults. */
 struct sql_mail {

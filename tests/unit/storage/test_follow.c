@@ -18,7 +18,6 @@
 #include "storage/follow.h"
 #include "storage/follow_private.h"
 
-#define ALICE "alice@example.test"
 
 static struct pw_loop *loop;
 static struct pw_accounts *a;

@@ -11,27 +11,7 @@
 #include "storage/address.h"
 #include "storage/writer_private.h"
 
-static struct pw_writer *w;
-static struct pw_index *x;
 static struct pw_err err;
-
-#define ALICE "alice@example.test"
-
-static void
-setup(void)
-{
-	sql_setup();
-	w = sql_writer();
-	ck_assert_int_eq(pw_index_open(sql_dir, &x, &err), 0);
-}
-
-static void
-teardown(void)
-{
-	pw_writer_close(&w);
-	pw_index_close(&x);
-	sql_teardown();
-}
 
 /* Subjects of what the filter finds, in order. */
 static const char *
@@ -41,7 +21,7 @@ found(const struct pw_message_filter *f)
 	json_t *rows, *row;
 	size_t i, at = 0;
 
-	ck_assert_msg(pw_index_messages(x, f, &rows, &err) == 0, "%s",
+	ck_assert_msg(pw_index_messages(rig.x, f, &rows, &err) == 0, "%s",
 	    err.text);
 	text[0] = '\0';
 	json_array_foreach(rows, i, row)
@@ -68,11 +48,11 @@ five_mails(struct pw_id id[5])
 			.folder = i == 4 ? "Junk" : "",
 			.mailbox = i == 3 ? PW_LIT("bob@example.test") :
 					    PW_LIT(ALICE) };
-		t = sql_deliver(w, &m);
+		t = sql_deliver(rig.w, &m);
 		id[i] = m.id;
 		(void)usleep(2000);
 	}
-	sql_wait(w, t);
+	sql_wait(rig.w, t);
 }
 
 START_TEST(filters)
@@ -141,17 +121,17 @@ START_TEST(too_long)
 
 	memset(text, 'a', 4999);
 	text[4999] = '\0';
-	ck_assert_int_eq(pw_index_messages(x, &f, &rows, &err), -1);
+	ck_assert_int_eq(pw_index_messages(rig.x, &f, &rows, &err), -1);
 	ck_assert_int_eq(err.code, EINVAL);
 	ck_assert_ptr_null(rows);
 	f = (struct pw_message_filter){ .mailbox = text, .message_id = text };
 	ck_assert_str_eq(found(&f), "");
 	f = (struct pw_message_filter){ .id = text, .folder = text };
 	ck_assert_str_eq(found(&f), "");
-	ck_assert_int_eq(pw_index_decision(x, text, &rows, &err), -1);
-	ck_assert_int_eq(pw_index_trace(x, text, 0, 0, &rows, &err), 0);
+	ck_assert_int_eq(pw_index_decision(rig.x, text, &rows, &err), -1);
+	ck_assert_int_eq(pw_index_trace(rig.x, text, 0, 0, &rows, &err), 0);
 	json_decref(rows);
-	ck_assert_int_eq(pw_index_message(x, text, text, &rows, &err), -1);
+	ck_assert_int_eq(pw_index_message(rig.x, text, text, &rows, &err), -1);
 	free(text);
 }
 END_TEST
@@ -163,7 +143,7 @@ START_TEST(one_message)
 	char name[200];
 
 	five_mails(id);
-	ck_assert_int_eq(pw_index_message(x, ALICE, id[0].s, &row, &err), 0);
+	ck_assert_int_eq(pw_index_message(rig.x, ALICE, id[0].s, &row, &err), 0);
 	ck_assert_str_eq(sql_str(row, "subject"), "One");
 	ck_assert_str_eq(sql_str(json_object_get(row, "structure"), "subtype"),
 	    "plain");
@@ -178,23 +158,23 @@ START_TEST(one_message)
 		(void)snprintf(name, sizeof(name), forms[i],
 		    sql_str(row, "base"));
 #pragma GCC diagnostic pop
-		ck_assert_int_eq(pw_index_message(x, ALICE, name, &again,
+		ck_assert_int_eq(pw_index_message(rig.x, ALICE, name, &again,
 				     &err),
 		    0);
 		ck_assert(json_equal(row, again));
 		json_decref(again);
 	}
-	ck_assert_int_eq(pw_index_message(x, "bob@example.test",
+	ck_assert_int_eq(pw_index_message(rig.x, "bob@example.test",
 			     sql_str(row, "base"), &again, &err),
 	    -1);
 	ck_assert_int_eq(err.code, ENOENT);
 	ck_assert_ptr_null(again);
-	ck_assert_int_eq(pw_index_message(x, "bob@example.test", id[0].s,
+	ck_assert_int_eq(pw_index_message(rig.x, "bob@example.test", id[0].s,
 			     &again, &err),
 	    -1);
 	json_decref(row);
 	for (size_t i = 0; i < sql_nnasty; i++)
-		ck_assert_int_eq(pw_index_message(x, sql_nasty[i].ptr,
+		ck_assert_int_eq(pw_index_message(rig.x, sql_nasty[i].ptr,
 				     sql_nasty[i].ptr, &row, &err),
 		    -1);
 }
@@ -206,7 +186,7 @@ START_TEST(decisions)
 	json_t *d;
 
 	five_mails(id);
-	ck_assert_int_eq(pw_index_decision(x, id[3].s, &d, &err), 0);
+	ck_assert_int_eq(pw_index_decision(rig.x, id[3].s, &d, &err), 0);
 	ck_assert_str_eq(sql_str(d, "id"), id[3].s);
 	ck_assert_str_eq(sql_str(d, "peer"), "192.0.2.1");
 	ck_assert_str_eq(sql_str(d, "action"), "deliver");
@@ -227,13 +207,13 @@ START_TEST(decisions)
 	ck_assert_str_eq(sql_str(r, "fate"), "stored");
 	json_decref(d);
 
-	ck_assert_int_eq(pw_index_decision(x, "<3@example.org>", &d, &err), 0);
+	ck_assert_int_eq(pw_index_decision(rig.x, "<3@example.org>", &d, &err), 0);
 	ck_assert_str_eq(sql_str(d, "id"), id[3].s);
 	json_decref(d);
-	ck_assert_int_eq(pw_index_decision(x, "3@example.org", &d, &err), 0);
+	ck_assert_int_eq(pw_index_decision(rig.x, "3@example.org", &d, &err), 0);
 	json_decref(d);
 	for (size_t i = 0; i < sql_nnasty; i++) {
-		ck_assert_int_eq(pw_index_decision(x, sql_nasty[i].ptr, &d,
+		ck_assert_int_eq(pw_index_decision(rig.x, sql_nasty[i].ptr, &d,
 				     &err),
 		    -1);
 		ck_assert_int_eq(err.code, ENOENT);
@@ -246,7 +226,7 @@ traced(const char *address, int64_t since, int limit)
 {
 	json_t *rows;
 
-	ck_assert_int_eq(pw_index_trace(x, address, since, limit, &rows, &err),
+	ck_assert_int_eq(pw_index_trace(rig.x, address, since, limit, &rows, &err),
 	    0);
 	size_t n = json_array_size(rows);
 	for (size_t i = 1; i < n; i++)
@@ -278,10 +258,10 @@ START_TEST(traces)
 			.mailbox = i % 2 == 0 ? PW_LIT(ALICE) :
 						PW_LIT("bob@example.test"),
 			.time_us = now - (int64_t)(many - i) * 1000000 };
-		while ((t = sql_deliver(w, &m)) == 0)
+		while ((t = sql_deliver(rig.w, &m)) == 0)
 			(void)usleep(1000);
 	}
-	sql_wait(w, t);
+	sql_wait(rig.w, t);
 	ck_assert_int_gt(sql_number(sql_path("decisions.db"),
 			     "SELECT count(DISTINCT bucket) FROM find"),
 	    3);
@@ -297,7 +277,7 @@ START_TEST(traces)
 		ck_assert_uint_eq(traced(sql_nasty[i].ptr, 0, 10000), 0);
 	/* Newest first even when limited. */
 	json_t *rows;
-	ck_assert_int_eq(pw_index_trace(x, ALICE, 0, 1, &rows, &err), 0);
+	ck_assert_int_eq(pw_index_trace(rig.x, ALICE, 0, 1, &rows, &err), 0);
 	ck_assert_int_eq(json_integer_value(json_object_get(
 			     json_array_get(rows, 0), "time")),
 	    now - 2 * (int64_t)1000000);
@@ -318,7 +298,7 @@ START_TEST(foreign_rows)
 	    "'[{\"stage\":', '{\"a\":1}', x'0102030405060708090a')");
 	sql_exec(sql_path("decisions.db"),
 	    "INSERT INTO dns VALUES (72623859790382856, 1, x'ffffffff')");
-	ck_assert_int_eq(pw_index_decision(x, "bcdfghjkbcdfghjk", &row, &err),
+	ck_assert_int_eq(pw_index_decision(rig.x, "bcdfghjkbcdfghjk", &row, &err),
 	    0);
 	ck_assert(json_is_null(json_object_get(row, "evidence")));
 	ck_assert_uint_eq(json_array_size(json_object_get(row, "dns")), 0);
@@ -332,12 +312,12 @@ START_TEST(foreign_rows)
 	    "INSERT INTO message VALUES (5, 1, CAST(x'0000' AS TEXT), 1, '', "
 	    "'', '', CAST(x'c328' AS TEXT), '', '', '', 0, 0, 7, '', '{', "
 	    "'[[[[')");
-	json_t *rows = sql_list(x, "a@b");
+	json_t *rows = sql_list(rig.x, "a@b");
 	ck_assert_uint_eq(json_array_size(rows), 1);
 	ck_assert_str_eq(sql_str(json_array_get(rows, 0), "folder"), "\\xff");
 	ck_assert_str_eq(sql_str(json_array_get(rows, 0), "flags"), "");
 	json_decref(rows);
-	ck_assert_int_eq(pw_index_message(x, "a@b", "x", &row, &err), -1);
+	ck_assert_int_eq(pw_index_message(rig.x, "a@b", "x", &row, &err), -1);
 }
 END_TEST
 
@@ -357,11 +337,11 @@ START_TEST(without_database)
 	pw_index_close(&y);
 
 	ck_assert_str_eq(found(&f), "");
-	pw_writer_close(&w);
+	pw_writer_close(&rig.w);
 	(void)unlink(sql_path("index.db"));
-	ck_assert_int_eq(pw_index_messages(x, &f, &rows, &err), -1);
-	w = sql_writer();
-	sql_wait(w, sql_deliver(w, &m));
+	ck_assert_int_eq(pw_index_messages(rig.x, &f, &rows, &err), -1);
+	rig.w = sql_writer();
+	sql_wait(rig.w, sql_deliver(rig.w, &m));
 	ck_assert_str_eq(found(&f), "New;");
 }
 END_TEST
@@ -373,7 +353,7 @@ pw_suite_storage_index(void)
 	Suite *s = suite_create("storage/index");
 	TCase *t = tcase_create("all");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, sql_open, sql_close);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, filters);
 	tcase_add_test(t, too_long);

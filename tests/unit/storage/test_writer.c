@@ -9,48 +9,11 @@
 #include "sql_rig.h"
 #include "storage/writer_private.h"
 
-static struct pw_writer *w;
-static struct pw_index *x;
-static struct pw_err err;
-
-#define ALICE "alice@example.test"
-#define ix(sql) sql_number(sql_path("index.db"), "SELECT " sql)
-#define dc(sql) sql_number(sql_path("decisions.db"), "SELECT " sql)
-
-static void
-setup(void)
-{
-	sql_setup();
-	w = sql_writer();
-	ck_assert_int_eq(pw_index_open(sql_dir, &x, &err), 0);
-}
-
-static void
-teardown(void)
-{
-	pw_writer_close(&w);
-	pw_index_close(&x);
-	sql_teardown();
-}
-
-static uint64_t
-usage(const char *mailbox)
-{
-	return pw_writer_usage(w, pw_bytes_of(mailbox));
-}
-
-static void
-reopen(void)
-{
-	pw_writer_close(&w);
-	w = sql_writer();
-}
-
 /* One row of a mailbox, which must be the only one. */
 static json_t *
 only(const char *mailbox)
 {
-	json_t *rows = sql_list(x, mailbox);
+	json_t *rows = sql_list(rig.x, mailbox);
 
 	ck_assert_uint_eq(json_array_size(rows), 1);
 	json_t *row = json_incref(json_array_get(rows, 0));
@@ -74,7 +37,7 @@ content(const struct pw_filed *f, const char *subject)
 
 	pw_enc_init(&e, 65536);
 	pw_meta_enc(&e, &meta);
-	uint64_t t = pw_writer_meta(w, f, pw_enc_done(&e));
+	uint64_t t = pw_writer_meta(rig.w, f, pw_enc_done(&e));
 	pw_enc_free(&e);
 	return t;
 }
@@ -85,7 +48,7 @@ START_TEST(one_delivery)
 {
 	struct sql_mail m = { .message_id = PW_LIT("<1@example.org>") };
 
-	sql_wait(w, sql_deliver(w, &m));
+	sql_wait(rig.w, sql_deliver(rig.w, &m));
 	json_t *row = only(ALICE);
 	ck_assert_str_eq(sql_str(row, "id"), m.id.s);
 	ck_assert_str_eq(sql_str(row, "base"), m.made_base);
@@ -96,13 +59,13 @@ START_TEST(one_delivery)
 	    33);
 	ck_assert(json_is_null(json_object_get(row, "uid")));
 	json_decref(row);
-	ck_assert_uint_eq(usage(ALICE), 1000);
-	ck_assert_uint_eq(usage("nobody@example.test"), 0);
-	ck_assert_int_eq(dc("count(*) FROM decision"), 1);
-	ck_assert_int_eq(dc("count(*) FROM rcpt"), 1);
-	ck_assert_int_eq(dc("count(*) FROM filed"), 1);
-	ck_assert_int_eq(dc("count(*) FROM find"), 3);
-	ck_assert(pw_writer_healthy(w));
+	ck_assert_uint_eq(sql_usage(ALICE), 1000);
+	ck_assert_uint_eq(sql_usage("nobody@example.test"), 0);
+	ck_assert_int_eq(sql_dc("count(*) FROM decision"), 1);
+	ck_assert_int_eq(sql_dc("count(*) FROM rcpt"), 1);
+	ck_assert_int_eq(sql_dc("count(*) FROM filed"), 1);
+	ck_assert_int_eq(sql_dc("count(*) FROM find"), 3);
+	ck_assert(pw_writer_healthy(rig.w));
 }
 END_TEST
 
@@ -110,12 +73,12 @@ START_TEST(many_copies)
 {
 	struct sql_mail m = { .nmailbox = 5 };
 
-	sql_wait(w, sql_deliver(w, &m));
-	ck_assert_int_eq(ix("count(*) FROM message"), 1);
-	ck_assert_int_eq(ix("refs FROM message"), 5);
-	ck_assert_int_eq(ix("count(*) FROM file"), 5);
-	ck_assert_int_eq(dc("count(*) FROM rcpt"), 5);
-	ck_assert_uint_eq(usage("user4@example.test"), 1000);
+	sql_wait(rig.w, sql_deliver(rig.w, &m));
+	ck_assert_int_eq(sql_ix("count(*) FROM message"), 1);
+	ck_assert_int_eq(sql_ix("refs FROM message"), 5);
+	ck_assert_int_eq(sql_ix("count(*) FROM file"), 5);
+	ck_assert_int_eq(sql_dc("count(*) FROM rcpt"), 5);
+	ck_assert_uint_eq(sql_usage("user4@example.test"), 1000);
 }
 END_TEST
 
@@ -126,29 +89,29 @@ START_TEST(replays)
 	struct sql_mail m = { .nmailbox = 3 };
 	struct sql_mail other = { .size = 10 };
 
-	sql_wait(w, sql_deliver(w, &m));
-	sql_wait(w, sql_deliver(w, &m));
-	ck_assert_int_eq(ix("count(*) FROM message"), 1);
-	ck_assert_int_eq(dc("count(*) FROM decision"), 1);
+	sql_wait(rig.w, sql_deliver(rig.w, &m));
+	sql_wait(rig.w, sql_deliver(rig.w, &m));
+	ck_assert_int_eq(sql_ix("count(*) FROM message"), 1);
+	ck_assert_int_eq(sql_dc("count(*) FROM decision"), 1);
 	/* Each call of the rig makes new names: the copies are new files. */
-	ck_assert_int_eq(ix("refs FROM message"),
-	    ix("count(*) FROM file"));
+	ck_assert_int_eq(sql_ix("refs FROM message"),
+	    sql_ix("count(*) FROM file"));
 	other.base = PW_LIT("1700000000.M1P2_3.host,S=10");
-	sql_wait(w, sql_deliver(w, &other));
-	sql_wait(w, sql_deliver(w, &other));
-	ck_assert_uint_eq(usage(ALICE), 10);
-	reopen();
-	ck_assert_uint_eq(usage(ALICE), 10);
-	sql_wait(w, sql_deliver(w, &other));
-	ck_assert_uint_eq(usage(ALICE), 10);
-	ck_assert_int_eq(ix("refs FROM message ORDER BY id DESC LIMIT 1"), 1);
+	sql_wait(rig.w, sql_deliver(rig.w, &other));
+	sql_wait(rig.w, sql_deliver(rig.w, &other));
+	ck_assert_uint_eq(sql_usage(ALICE), 10);
+	sql_reopen();
+	ck_assert_uint_eq(sql_usage(ALICE), 10);
+	sql_wait(rig.w, sql_deliver(rig.w, &other));
+	ck_assert_uint_eq(sql_usage(ALICE), 10);
+	ck_assert_int_eq(sql_ix("refs FROM message ORDER BY id DESC LIMIT 1"), 1);
 
 	sql_exec(sql_path("index.db"),
 	    "DELETE FROM message; DELETE FROM file; DELETE FROM box");
-	reopen();
-	sql_wait(w, sql_deliver(w, &other));
-	ck_assert_int_eq(ix("count(*) FROM file"), 1);
-	ck_assert_int_eq(dc("count(*) FROM decision"), 2);
+	sql_reopen();
+	sql_wait(rig.w, sql_deliver(rig.w, &other));
+	ck_assert_int_eq(sql_ix("count(*) FROM file"), 1);
+	ck_assert_int_eq(sql_dc("count(*) FROM decision"), 2);
 }
 END_TEST
 
@@ -160,24 +123,24 @@ START_TEST(delivered_after_seen)
 
 	m.base = f.base;
 	for (int i = 0; i < 2; i++) {
-		(void)pw_writer_seen(w, &f, PW_LIT(":2,S"));
+		(void)pw_writer_seen(rig.w, &f, PW_LIT(":2,S"));
 		if (i == 1)
 			(void)content(&f, "Read");
-		sql_wait(w, sql_deliver(w, &m));
+		sql_wait(rig.w, sql_deliver(rig.w, &m));
 		json_t *row = only(ALICE);
 		ck_assert_str_eq(sql_str(row, "id"), m.id.s);
 		ck_assert_str_eq(sql_str(row, "subject"), "Ours");
 		ck_assert_str_eq(sql_str(row, "flags"), "S");
 		ck_assert_str_eq(sql_str(row, "verdict"), "deliver");
 		json_decref(row);
-		ck_assert_int_eq(ix("count(*) FROM message"), 1);
-		ck_assert_int_eq(ix("refs FROM message"), 1);
-		ck_assert_uint_eq(usage(ALICE), 500);
+		ck_assert_int_eq(sql_ix("count(*) FROM message"), 1);
+		ck_assert_int_eq(sql_ix("refs FROM message"), 1);
+		ck_assert_uint_eq(sql_usage(ALICE), 500);
 		sql_exec(sql_path("index.db"),
 		    "DELETE FROM file; DELETE FROM message");
 		sql_exec(sql_path("decisions.db"), "DELETE FROM filed; "
 						   "DELETE FROM decision");
-		reopen();
+		sql_reopen();
 	}
 }
 END_TEST
@@ -189,11 +152,11 @@ START_TEST(same_microsecond)
 
 	for (int i = 0; i < 50; i++) {
 		struct sql_mail m = { .time_us = now };
-		t = sql_deliver(w, &m);
+		t = sql_deliver(rig.w, &m);
 	}
-	sql_wait(w, t);
-	ck_assert_int_eq(dc("count(*) FROM decision"), 50);
-	ck_assert_int_eq(dc("max(id) - min(id) FROM decision"), 49);
+	sql_wait(rig.w, t);
+	ck_assert_int_eq(sql_dc("count(*) FROM decision"), 50);
+	ck_assert_int_eq(sql_dc("max(id) - min(id) FROM decision"), 49);
 }
 END_TEST
 
@@ -201,10 +164,10 @@ START_TEST(without_file)
 {
 	struct sql_mail m = { .no_file = true };
 
-	sql_wait(w, sql_deliver(w, &m));
-	ck_assert_int_eq(dc("count(*) FROM decision"), 1);
-	ck_assert_int_eq(ix("count(*) FROM message"), 0);
-	ck_assert_uint_eq(usage(ALICE), 0);
+	sql_wait(rig.w, sql_deliver(rig.w, &m));
+	ck_assert_int_eq(sql_dc("count(*) FROM decision"), 1);
+	ck_assert_int_eq(sql_ix("count(*) FROM message"), 0);
+	ck_assert_uint_eq(sql_usage(ALICE), 0);
 }
 END_TEST
 
@@ -223,21 +186,21 @@ START_TEST(nasty_input)
 			.text = b, .folder = "Junk" };
 		struct pw_filed f = sql_file("", "", "");
 		m.base = b;
-		t = sql_deliver(w, &m);
+		t = sql_deliver(rig.w, &m);
 		ck_assert_uint_ne(t, 0);
 		f.mailbox = f.folder = f.base = f.like = b;
-		ck_assert_uint_ne(pw_writer_seen(w, &f, b), 0);
-		ck_assert_uint_ne(pw_writer_cut(w, b, 7, b), 0);
-		ck_assert_uint_ne(pw_writer_meta(w, &f, b), 0);
-		ck_assert_uint_ne(pw_writer_uids(w, b, b, 1,
+		ck_assert_uint_ne(pw_writer_seen(rig.w, &f, b), 0);
+		ck_assert_uint_ne(pw_writer_cut(rig.w, b, 7, b), 0);
+		ck_assert_uint_ne(pw_writer_meta(rig.w, &f, b), 0);
+		ck_assert_uint_ne(pw_writer_uids(rig.w, b, b, 1,
 				      &(struct pw_uid_row){ b, 7 }, 1),
 		    0);
-		t = pw_writer_gone(w, &f);
+		t = pw_writer_gone(rig.w, &f);
 		ck_assert_uint_ne(t, 0);
 		good++;
 	}
-	sql_wait(w, t);
-	ck_assert(pw_writer_healthy(w));
+	sql_wait(rig.w, t);
+	ck_assert(pw_writer_healthy(rig.w));
 	char *ix_after = sql_shape(sql_path("index.db"));
 	char *dc_after = sql_shape(sql_path("decisions.db"));
 	ck_assert_str_eq(ix_shape, ix_after);
@@ -246,14 +209,14 @@ START_TEST(nasty_input)
 	free(dc_shape);
 	free(ix_after);
 	free(dc_after);
-	ck_assert_int_eq(dc("count(*) FROM decision"), (int64_t)good);
-	ck_assert_int_eq(dc("count(*) FROM rcpt"), (int64_t)good);
-	ck_assert_int_eq(ix("count(*) FROM file"), (int64_t)good);
+	ck_assert_int_eq(sql_dc("count(*) FROM decision"), (int64_t)good);
+	ck_assert_int_eq(sql_dc("count(*) FROM rcpt"), (int64_t)good);
+	ck_assert_int_eq(sql_ix("count(*) FROM file"), (int64_t)good);
 	/* What was given is what is kept. */
-	ck_assert_int_eq(ix("count(*) FROM box WHERE length(CAST(mailbox AS "
+	ck_assert_int_eq(sql_ix("count(*) FROM box WHERE length(CAST(mailbox AS "
 			    "BLOB)) = 3 AND mailbox = 'a' || char(0) || 'b'"),
 	    2);
-	json_t *rows = sql_list(x, NULL);
+	json_t *rows = sql_list(rig.x, NULL);
 	ck_assert_uint_eq(json_array_size(rows), good);
 	json_decref(rows);
 }
@@ -265,17 +228,17 @@ START_TEST(malformed)
 	struct sql_mail m = { .size = 1 };
 	struct pw_filed f = sql_file(ALICE, "", "1.M1P1.h");
 
-	ck_assert_uint_ne(pw_writer_decision(w, PW_LIT("junk")), 0);
-	ck_assert_uint_ne(pw_writer_delivered(w, PW_LIT(""), PW_LIT("junk"),
+	ck_assert_uint_ne(pw_writer_decision(rig.w, PW_LIT("junk")), 0);
+	ck_assert_uint_ne(pw_writer_delivered(rig.w, PW_LIT(""), PW_LIT("junk"),
 			      &f, 1),
 	    0);
-	ck_assert_uint_ne(pw_writer_seen(w, &f, PW_LIT("")), 0);
-	ck_assert_uint_ne(pw_writer_meta(w, &f, PW_LIT("junk")), 0);
-	ck_assert_uint_ne(pw_writer_cut(w, PW_LIT("none"), 0, PW_LIT("x")), 0);
-	sql_wait(w, sql_deliver(w, &m));
-	ck_assert_int_eq(dc("count(*) FROM decision"), 1);
-	ck_assert(pw_writer_healthy(w));
-	ck_assert_uint_eq(usage(ALICE), 501);
+	ck_assert_uint_ne(pw_writer_seen(rig.w, &f, PW_LIT("")), 0);
+	ck_assert_uint_ne(pw_writer_meta(rig.w, &f, PW_LIT("junk")), 0);
+	ck_assert_uint_ne(pw_writer_cut(rig.w, PW_LIT("none"), 0, PW_LIT("x")), 0);
+	sql_wait(rig.w, sql_deliver(rig.w, &m));
+	ck_assert_int_eq(sql_dc("count(*) FROM decision"), 1);
+	ck_assert(pw_writer_healthy(rig.w));
+	ck_assert_uint_eq(sql_usage(ALICE), 501);
 }
 END_TEST
 
@@ -289,7 +252,7 @@ seen(const char *folder, const char *base, bool in_new, const char *info,
 
 	f.in_new = in_new;
 	f.like = pw_bytes_of(like);
-	return pw_writer_seen(w, &f, pw_bytes_of(info));
+	return pw_writer_seen(rig.w, &f, pw_bytes_of(info));
 }
 
 static uint64_t
@@ -297,26 +260,26 @@ gone(const char *folder, const char *base)
 {
 	struct pw_filed f = sql_file(ALICE, folder, base);
 
-	return pw_writer_gone(w, &f);
+	return pw_writer_gone(rig.w, &f);
 }
 
 START_TEST(flags_and_deletion)
 {
 	struct sql_mail m = { .size = 700 };
 
-	(void)sql_deliver(w, &m);
-	sql_wait(w, seen("", m.made_base, false, ":2,FS", ""));
+	(void)sql_deliver(rig.w, &m);
+	sql_wait(rig.w, seen("", m.made_base, false, ":2,FS", ""));
 	json_t *row = only(ALICE);
 	ck_assert_str_eq(sql_str(row, "flags"), "FS");
 	ck_assert_str_eq(sql_str(row, "id"), m.id.s);
 	ck_assert(strncmp(sql_str(row, "file"), "cur/", 4) == 0);
 	json_decref(row);
-	sql_wait(w, gone("", m.made_base));
-	ck_assert_uint_eq(usage(ALICE), 0);
-	ck_assert_int_eq(ix("count(*) FROM file"), 0);
+	sql_wait(rig.w, gone("", m.made_base));
+	ck_assert_uint_eq(sql_usage(ALICE), 0);
+	ck_assert_int_eq(sql_ix("count(*) FROM file"), 0);
 	/* Twice is once. */
-	sql_wait(w, gone("", m.made_base));
-	ck_assert_int_eq(ix("refs FROM message"), 1);
+	sql_wait(rig.w, gone("", m.made_base));
+	ck_assert_int_eq(sql_ix("refs FROM message"), 1);
 }
 END_TEST
 
@@ -325,26 +288,26 @@ START_TEST(moves)
 {
 	for (int order = 0; order < 2; order++) {
 		struct sql_mail m = { .size = 500 };
-		(void)sql_deliver(w, &m);
+		(void)sql_deliver(rig.w, &m);
 		if (order == 0) {
 			(void)gone("", m.made_base);
-			sql_wait(w,
+			sql_wait(rig.w,
 			    seen("Old", m.made_base, false, ":2,S", ""));
 		} else {
 			(void)seen("Old", m.made_base, false, ":2,S", "");
-			sql_wait(w, gone("", m.made_base));
+			sql_wait(rig.w, gone("", m.made_base));
 		}
 		json_t *row = only(ALICE);
 		ck_assert_str_eq(sql_str(row, "folder"), "Old");
 		ck_assert_str_eq(sql_str(row, "id"), m.id.s);
 		ck_assert_str_eq(sql_str(row, "verdict"), "deliver");
 		json_decref(row);
-		ck_assert_uint_eq(usage(ALICE), 500);
-		sql_wait(w, gone("Old", m.made_base));
+		ck_assert_uint_eq(sql_usage(ALICE), 500);
+		sql_wait(rig.w, gone("Old", m.made_base));
 	}
 	/* References: one each, of the traces that are still remembered. */
-	ck_assert_int_eq(ix("sum(refs) FROM message"),
-	    ix("count(*) FROM gone"));
+	ck_assert_int_eq(sql_ix("sum(refs) FROM message"),
+	    sql_ix("count(*) FROM gone"));
 }
 END_TEST
 
@@ -352,20 +315,20 @@ START_TEST(copies)
 {
 	struct sql_mail m = { .size = 500 };
 
-	(void)sql_deliver(w, &m);
+	(void)sql_deliver(rig.w, &m);
 	(void)seen("A", m.made_base, false, ":2,", "");
 	(void)seen("B", "1700000001.M2P3.h", false, ":2,", m.made_base);
-	sql_wait(w, seen("C", "1700000001.M9P9.h", false, ":2,", "unknown"));
-	ck_assert_int_eq(ix("refs FROM message"), 3);
-	ck_assert_int_eq(ix("count(*) FROM message"), 1);
-	ck_assert_int_eq(ix("count(*) FROM file WHERE msg IS NULL"), 1);
-	ck_assert_uint_eq(usage(ALICE), 2000);
+	sql_wait(rig.w, seen("C", "1700000001.M9P9.h", false, ":2,", "unknown"));
+	ck_assert_int_eq(sql_ix("refs FROM message"), 3);
+	ck_assert_int_eq(sql_ix("count(*) FROM message"), 1);
+	ck_assert_int_eq(sql_ix("count(*) FROM file WHERE msg IS NULL"), 1);
+	ck_assert_uint_eq(sql_usage(ALICE), 2000);
 	(void)gone("", m.made_base);
 	(void)gone("A", m.made_base);
-	sql_wait(w, gone("B", "1700000001.M2P3.h"));
+	sql_wait(rig.w, gone("B", "1700000001.M2P3.h"));
 	/* Two departures under one name are one trace. */
-	ck_assert_int_eq(ix("refs FROM message"), 2);
-	ck_assert_int_eq(ix("count(*) FROM gone"), 2);
+	ck_assert_int_eq(sql_ix("refs FROM message"), 2);
+	ck_assert_int_eq(sql_ix("count(*) FROM gone"), 2);
 }
 END_TEST
 
@@ -373,14 +336,14 @@ START_TEST(traces_fade)
 {
 	struct sql_mail m = { .size = 500 };
 
-	(void)sql_deliver(w, &m);
-	sql_wait(w, gone("", m.made_base));
-	ck_assert_int_eq(ix("count(*) FROM message"), 1);
+	(void)sql_deliver(rig.w, &m);
+	sql_wait(rig.w, gone("", m.made_base));
+	ck_assert_int_eq(sql_ix("count(*) FROM message"), 1);
 	sql_exec(sql_path("index.db"), "UPDATE gone SET at_us = 1");
-	for (int i = 0; i < 100 && ix("count(*) FROM message") > 0; i++)
+	for (int i = 0; i < 100 && sql_ix("count(*) FROM message") > 0; i++)
 		(void)usleep(50000);
-	ck_assert_int_eq(ix("count(*) FROM message"), 0);
-	ck_assert_int_eq(ix("count(*) FROM gone"), 0);
+	ck_assert_int_eq(sql_ix("count(*) FROM message"), 0);
+	ck_assert_int_eq(sql_ix("count(*) FROM gone"), 0);
 }
 END_TEST
 
@@ -388,26 +351,26 @@ START_TEST(appended)
 {
 	struct pw_filed f = sql_file(ALICE, "", "1700000001.M2P3.h");
 
-	(void)pw_writer_seen(w, &f, PW_LIT(":2,S"));
+	(void)pw_writer_seen(rig.w, &f, PW_LIT(":2,S"));
 	(void)content(&f, "Mine");
-	sql_wait(w, content(&f, "Again"));
+	sql_wait(rig.w, content(&f, "Again"));
 	json_t *row = only(ALICE);
 	ck_assert_str_eq(sql_str(row, "subject"), "Mine");
 	ck_assert(json_is_null(json_object_get(row, "id")));
 	json_decref(row);
 	/* Moved: no record knows it, its trace does. */
 	(void)gone("", "1700000001.M2P3.h");
-	sql_wait(w, seen("Old", "1700000001.M2P3.h", false, ":2,S", ""));
+	sql_wait(rig.w, seen("Old", "1700000001.M2P3.h", false, ":2,S", ""));
 	row = only(ALICE);
 	ck_assert_str_eq(sql_str(row, "subject"), "Mine");
 	json_decref(row);
-	ck_assert_int_eq(ix("count(*) FROM gone"), 0);
-	ck_assert_int_eq(ix("refs FROM message"), 1);
+	ck_assert_int_eq(sql_ix("count(*) FROM gone"), 0);
+	ck_assert_int_eq(sql_ix("refs FROM message"), 1);
 	/* Content for what is no more: nothing is made of it. */
 	(void)gone("Old", "1700000001.M2P3.h");
-	sql_wait(w, content(&f, "Late"));
-	ck_assert_int_eq(ix("count(*) FROM file"), 0);
-	ck_assert_int_eq(ix("count(*) FROM message"), 1);
+	sql_wait(rig.w, content(&f, "Late"));
+	ck_assert_int_eq(sql_ix("count(*) FROM file"), 0);
+	ck_assert_int_eq(sql_ix("count(*) FROM message"), 1);
 }
 END_TEST
 
@@ -417,14 +380,14 @@ START_TEST(known_by_the_record)
 {
 	struct sql_mail m = { .nmailbox = 2 };
 
-	sql_wait(w, sql_deliver(w, &m));
+	sql_wait(rig.w, sql_deliver(rig.w, &m));
 	sql_exec(sql_path("index.db"),
 	    "DELETE FROM message; DELETE FROM file; DELETE FROM box");
-	reopen();
+	sql_reopen();
 	struct pw_filed f = sql_file("user0@example.test", "Moved",
 	    m.made_base);
-	(void)pw_writer_seen(w, &f, PW_LIT(":2,S"));
-	sql_wait(w, content(&f, "Hello"));
+	(void)pw_writer_seen(rig.w, &f, PW_LIT(":2,S"));
+	sql_wait(rig.w, content(&f, "Hello"));
 	json_t *row = only("user0@example.test");
 	ck_assert_str_eq(sql_str(row, "id"), m.id.s);
 	ck_assert_str_eq(sql_str(row, "verdict"), "deliver");
@@ -435,8 +398,8 @@ START_TEST(known_by_the_record)
 	json_decref(row);
 	/* The same name in another's mailbox is no proof of anything. */
 	f = sql_file(ALICE, "", m.made_base);
-	(void)pw_writer_seen(w, &f, PW_LIT(":2,S"));
-	sql_wait(w, content(&f, "Hello"));
+	(void)pw_writer_seen(rig.w, &f, PW_LIT(":2,S"));
+	sql_wait(rig.w, content(&f, "Hello"));
 	row = only(ALICE);
 	ck_assert(json_is_null(json_object_get(row, "id")));
 	json_decref(row);
@@ -449,22 +412,22 @@ START_TEST(uids)
 	struct pw_uid_row rows[3];
 
 	for (uint32_t i = 0; i < 3; i++) {
-		(void)sql_deliver(w, &m[i]);
+		(void)sql_deliver(rig.w, &m[i]);
 		rows[i] = (struct pw_uid_row){ pw_bytes_of(m[i].made_base),
 			i + 10 };
 	}
-	sql_wait(w, pw_writer_uids(w, PW_LIT(ALICE), PW_LIT(""), 17, rows, 3));
-	ck_assert_int_eq(ix("sum(uid) FROM file"), 33);
-	ck_assert_int_eq(ix("uidvalidity FROM box"), 17);
+	sql_wait(rig.w, pw_writer_uids(rig.w, PW_LIT(ALICE), PW_LIT(""), 17, rows, 3));
+	ck_assert_int_eq(sql_ix("sum(uid) FROM file"), 33);
+	ck_assert_int_eq(sql_ix("uidvalidity FROM box"), 17);
 	/* Another UIDVALIDITY: all former ones are void. */
-	sql_wait(w, pw_writer_uids(w, PW_LIT(ALICE), PW_LIT(""), 18, rows, 1));
-	ck_assert_int_eq(ix("sum(uid) FROM file"), 10);
-	ck_assert_int_eq(ix("uidvalidity FROM box"), 18);
-	reopen();
-	sql_wait(w,
-	    pw_writer_uids(w, PW_LIT(ALICE), PW_LIT(""), 18, rows + 1, 1));
-	ck_assert_int_eq(ix("sum(uid) FROM file"), 21);
-	sql_wait(w, pw_writer_uids(w, PW_LIT(ALICE), PW_LIT("X"), 18, NULL, 0));
+	sql_wait(rig.w, pw_writer_uids(rig.w, PW_LIT(ALICE), PW_LIT(""), 18, rows, 1));
+	ck_assert_int_eq(sql_ix("sum(uid) FROM file"), 10);
+	ck_assert_int_eq(sql_ix("uidvalidity FROM box"), 18);
+	sql_reopen();
+	sql_wait(rig.w,
+	    pw_writer_uids(rig.w, PW_LIT(ALICE), PW_LIT(""), 18, rows + 1, 1));
+	ck_assert_int_eq(sql_ix("sum(uid) FROM file"), 21);
+	sql_wait(rig.w, pw_writer_uids(rig.w, PW_LIT(ALICE), PW_LIT("X"), 18, NULL, 0));
 }
 END_TEST
 
@@ -537,7 +500,7 @@ pw_suite_storage_writer(void)
 	Suite *s = suite_create("storage/writer");
 	TCase *t = tcase_create("all");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, sql_open, sql_close);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, one_delivery);
 	tcase_add_test(t, many_copies);

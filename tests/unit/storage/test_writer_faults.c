@@ -16,42 +16,7 @@
 #include "dns/dns.h"
 #include "sql_rig.h"
 
-static struct pw_writer *w;
-static struct pw_index *x;
 static struct pw_err err;
-
-#define ALICE "alice@example.test"
-#define ix(sql) sql_number(sql_path("index.db"), "SELECT " sql)
-#define dc(sql) sql_number(sql_path("decisions.db"), "SELECT " sql)
-
-static void
-setup(void)
-{
-	sql_setup();
-	w = sql_writer();
-	ck_assert_int_eq(pw_index_open(sql_dir, &x, &err), 0);
-}
-
-static void
-teardown(void)
-{
-	pw_writer_close(&w);
-	pw_index_close(&x);
-	sql_teardown();
-}
-
-static uint64_t
-usage(const char *mailbox)
-{
-	return pw_writer_usage(w, pw_bytes_of(mailbox));
-}
-
-static void
-reopen(void)
-{
-	pw_writer_close(&w);
-	w = sql_writer();
-}
 
 /* ---- records ------------------------------------------------------------- */
 
@@ -60,11 +25,11 @@ START_TEST(cuts)
 	struct sql_mail m = { .size = 1 };
 	json_t *d;
 
-	(void)sql_deliver(w, &m);
-	(void)pw_writer_cut(w, pw_bytes_of(m.id.s), 120,
+	(void)sql_deliver(rig.w, &m);
+	(void)pw_writer_cut(rig.w, pw_bytes_of(m.id.s), 120,
 	    PW_LIT("Authentication-Results: us; spf=pass\r\n"));
-	sql_wait(w, pw_writer_cut(w, pw_bytes_of(m.id.s), 7, PW_LIT("x")));
-	ck_assert_int_eq(pw_index_decision(x, m.id.s, &d, &err), 0);
+	sql_wait(rig.w, pw_writer_cut(rig.w, pw_bytes_of(m.id.s), 7, PW_LIT("x")));
+	ck_assert_int_eq(pw_index_decision(rig.x, m.id.s, &d, &err), 0);
 	json_t *list = json_object_get(d, "cuts");
 	ck_assert_uint_eq(json_array_size(list), 2);
 	ck_assert_int_eq(json_integer_value(json_object_get(
@@ -86,25 +51,25 @@ START_TEST(old_ones_go)
 	for (int i = 0; i < 305; i++) {
 		struct sql_mail m = { .no_file = true,
 			.time_us = now - (i < 300 ? 100 : 50) * day + i };
-		t = sql_deliver(w, &m);
+		t = sql_deliver(rig.w, &m);
 	}
-	sql_wait(w, t);
+	sql_wait(rig.w, t);
 	sql_exec(sql_path("decisions.db"),
 	    "INSERT INTO dns VALUES (1, 1, x'00'), (2, 999999, x'00');"
 	    "INSERT INTO filed VALUES (5, 'x', 1, 1, 0, 0)");
-	for (int i = 0; i < 200 && dc("count(*) FROM decision") > 5; i++)
+	for (int i = 0; i < 200 && sql_dc("count(*) FROM decision") > 5; i++)
 		(void)usleep(50000);
-	ck_assert_int_eq(dc("count(*) FROM decision"), 5);
-	ck_assert_int_eq(dc("count(*) FROM rcpt"), 5);
-	for (int i = 0; i < 100 && dc("count(*) FROM dns") > 1; i++)
+	ck_assert_int_eq(sql_dc("count(*) FROM decision"), 5);
+	ck_assert_int_eq(sql_dc("count(*) FROM rcpt"), 5);
+	for (int i = 0; i < 100 && sql_dc("count(*) FROM dns") > 1; i++)
 		(void)usleep(50000);
-	ck_assert_int_eq(dc("count(*) FROM dns"), 1);
-	ck_assert_int_eq(dc("count(*) FROM filed"), 0);
+	ck_assert_int_eq(sql_dc("count(*) FROM dns"), 1);
+	ck_assert_int_eq(sql_dc("count(*) FROM filed"), 0);
 	/* Kept longer, then nothing goes; shorter, and the rest does. */
-	pw_writer_keep(w, 40ull * 86400 * 1000);
-	for (int i = 0; i < 100 && dc("count(*) FROM decision") > 0; i++)
+	pw_writer_keep(rig.w, 40ull * 86400 * 1000);
+	for (int i = 0; i < 100 && sql_dc("count(*) FROM decision") > 0; i++)
 		(void)usleep(50000);
-	ck_assert_int_eq(dc("count(*) FROM decision"), 0);
+	ck_assert_int_eq(sql_dc("count(*) FROM decision"), 0);
 }
 END_TEST
 
@@ -143,12 +108,12 @@ START_TEST(dns_once)
 		m.id.s[0] = '\0';
 		m.time_us = 0;
 		m.dns = dns_set(pool, &e, 1 + i % 5, 60 + i);
-		sql_wait(w, sql_deliver(w, &m));
+		sql_wait(rig.w, sql_deliver(rig.w, &m));
 		if (i == 20)
-			reopen();
+			sql_reopen();
 	}
-	ck_assert_int_eq(dc("count(*) FROM dns"), 5);
-	ck_assert_int_eq(pw_index_decision(x, m.id.s, &d, &err), 0);
+	ck_assert_int_eq(sql_dc("count(*) FROM dns"), 5);
+	ck_assert_int_eq(pw_index_decision(rig.x, m.id.s, &d, &err), 0);
 	json_t *list = json_object_get(d, "dns");
 	ck_assert_uint_eq(json_array_size(list), 5);
 	ck_assert_str_eq(sql_str(json_array_get(list, 4), "name"),
@@ -162,13 +127,13 @@ START_TEST(dns_once)
 	json_decref(d);
 	/* Another answer under the same hash: its neighbour is taken. */
 	sql_exec(sql_path("decisions.db"), "UPDATE dns SET answer = x'0102'");
-	reopen();
+	sql_reopen();
 	m.id.s[0] = '\0';
 	m.time_us = 0;
 	m.dns = dns_set(pool, &e, 5, 60);
-	sql_wait(w, sql_deliver(w, &m));
-	ck_assert_int_eq(dc("count(*) FROM dns"), 10);
-	ck_assert_int_eq(pw_index_decision(x, m.id.s, &d, &err), 0);
+	sql_wait(rig.w, sql_deliver(rig.w, &m));
+	ck_assert_int_eq(sql_dc("count(*) FROM dns"), 10);
+	ck_assert_int_eq(pw_index_decision(rig.x, m.id.s, &d, &err), 0);
 	ck_assert_uint_eq(json_array_size(json_object_get(d, "dns")), 5);
 	json_decref(d);
 	pw_enc_free(&e);
@@ -190,17 +155,17 @@ START_TEST(locked)
 			     &opts, &db, &err),
 	    PW_DB_DONE);
 	ck_assert_int_eq(pw_q_exec(db, PW_Q_DC_BEGIN), PW_DB_DONE);
-	t = sql_deliver(w, &m);
+	t = sql_deliver(rig.w, &m);
 	ck_assert_uint_ne(t, 0);
-	ck_assert_int_eq(pw_writer_wait(w, t, 1500), -1);
-	ck_assert(!pw_writer_healthy(w));
+	ck_assert_int_eq(pw_writer_wait(rig.w, t, 1500), -1);
+	ck_assert(!pw_writer_healthy(rig.w));
 	/* It counts from the moment its ticket was given. */
-	ck_assert_uint_eq(usage(ALICE), 100);
+	ck_assert_uint_eq(sql_usage(ALICE), 100);
 	ck_assert_int_eq(pw_q_exec(db, PW_Q_DC_ROLLBACK), PW_DB_DONE);
 	pw_db_close(&db);
-	sql_wait(w, t);
-	ck_assert(pw_writer_healthy(w));
-	ck_assert_uint_eq(usage(ALICE), 100);
+	sql_wait(rig.w, t);
+	ck_assert(pw_writer_healthy(rig.w));
+	ck_assert_uint_eq(sql_usage(ALICE), 100);
 }
 END_TEST
 
@@ -214,25 +179,25 @@ START_TEST(queue_is_bounded)
 	struct sql_mail m;
 	int n = 0, followed = 0;
 
-	pw_writer_close(&w);
-	ck_assert_int_eq(pw_writer_open(&opts, &w, &err), 0);
+	pw_writer_close(&rig.w);
+	ck_assert_int_eq(pw_writer_open(&opts, &rig.w, &err), 0);
 	ck_assert_int_eq(pw_db_open(sql_path("index.db"), PW_DB_INDEX,
 			     &writable, &db, &err),
 	    PW_DB_DONE);
 	ck_assert_int_eq(pw_q_exec(db, PW_Q_IX_BEGIN), PW_DB_DONE);
 	/* The follower has half of it, deliveries have it all. */
-	while (followed < 100 && pw_writer_gone(w, &f) != 0)
+	while (followed < 100 && pw_writer_gone(rig.w, &f) != 0)
 		followed++;
 	ck_assert_int_eq(followed, 5);
 	do
 		m = (struct sql_mail){ .size = 1 };
-	while (n < 100 && sql_deliver(w, &m) != 0 && ++n);
+	while (n < 100 && sql_deliver(rig.w, &m) != 0 && ++n);
 	ck_assert_int_eq(n, 5);
 	ck_assert_int_eq(pw_q_exec(db, PW_Q_IX_ROLLBACK), PW_DB_DONE);
 	pw_db_close(&db);
-	sql_wait(w, pw_writer_last(w));
-	ck_assert_int_eq(ix("count(*) FROM file"), 5);
-	ck_assert_uint_eq(usage(ALICE), 5);
+	sql_wait(rig.w, pw_writer_last(rig.w));
+	ck_assert_int_eq(sql_ix("count(*) FROM file"), 5);
+	ck_assert_uint_eq(sql_usage(ALICE), 5);
 }
 END_TEST
 
@@ -252,17 +217,17 @@ START_TEST(no_space)
 	for (int i = 0; i < 20; i++) {
 		struct sql_mail m = { .text = pw_bytes(text, 30000),
 			.size = 10 };
-		t = sql_deliver(w, &m);
+		t = sql_deliver(rig.w, &m);
 		ck_assert_uint_ne(t, 0);
 	}
-	ck_assert_int_eq(pw_writer_wait(w, t, 1500), -1);
-	ck_assert(!pw_writer_healthy(w));
+	ck_assert_int_eq(pw_writer_wait(rig.w, t, 1500), -1);
+	ck_assert(!pw_writer_healthy(rig.w));
 	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &large), 0);
-	sql_wait(w, t);
-	ck_assert(pw_writer_healthy(w));
-	ck_assert_int_eq(dc("count(*) FROM decision"), 20);
-	ck_assert_int_eq(ix("count(*) FROM file"), 20);
-	ck_assert_uint_eq(usage(ALICE), 200);
+	sql_wait(rig.w, t);
+	ck_assert(pw_writer_healthy(rig.w));
+	ck_assert_int_eq(sql_dc("count(*) FROM decision"), 20);
+	ck_assert_int_eq(sql_ix("count(*) FROM file"), 20);
+	ck_assert_uint_eq(sql_usage(ALICE), 200);
 	free(text);
 }
 END_TEST
@@ -299,65 +264,127 @@ START_TEST(damaged)
 	const char *name = _i == 0 ? "index.db" : "decisions.db";
 	char pattern[64];
 	struct sql_mail m = { .size = 100 };
-	uint64_t epoch = pw_writer_epoch(w), t = 0;
+	uint64_t epoch = pw_writer_epoch(rig.w), t = 0;
 
-	sql_wait(w, sql_deliver(w, &m));
+	sql_wait(rig.w, sql_deliver(rig.w, &m));
 	/* Into the file itself, and nothing cached. */
-	reopen();
-	pw_writer_close(&w);
+	sql_reopen();
+	pw_writer_close(&rig.w);
 	overwrite(name);
-	w = sql_writer();
+	rig.w = sql_writer();
 	(void)snprintf(pattern, sizeof(pattern), "%s.damaged-*", name);
 	ck_assert_uint_eq(count_files(pattern), 1);
 
 	/* And while it is in use. */
-	sql_wait(w, sql_deliver(w, &(struct sql_mail){ .size = 100 }));
-	epoch = pw_writer_epoch(w);
+	sql_wait(rig.w, sql_deliver(rig.w, &(struct sql_mail){ .size = 100 }));
+	epoch = pw_writer_epoch(rig.w);
 	sql_exec(sql_path(name), "PRAGMA wal_checkpoint(TRUNCATE)");
 	overwrite(name);
 	for (int i = 0; i < 10; i++) {
 		struct sql_mail more = { .size = 100, .mailbox =
 			PW_LIT("bob@example.test") };
-		t = sql_deliver(w, &more);
+		t = sql_deliver(rig.w, &more);
 		ck_assert_uint_ne(t, 0);
 		(void)usleep(30000);
 	}
-	sql_wait(w, t);
-	ck_assert(pw_writer_healthy(w));
+	sql_wait(rig.w, t);
+	ck_assert(pw_writer_healthy(rig.w));
 	if (_i == 0)
-		ck_assert_uint_gt(pw_writer_epoch(w), epoch);
-	ck_assert_int_ge(ix("count(*) FROM file AS f JOIN box AS b ON b.id = "
+		ck_assert_uint_gt(pw_writer_epoch(rig.w), epoch);
+	ck_assert_int_ge(sql_ix("count(*) FROM file AS f JOIN box AS b ON b.id = "
 			    "f.box WHERE b.mailbox = 'bob@example.test'"),
 	    10);
-	ck_assert_int_ge(dc("count(*) FROM rcpt WHERE mailbox = "
+	ck_assert_int_ge(sql_dc("count(*) FROM rcpt WHERE mailbox = "
 			    "'bob@example.test'"),
 	    10);
-	ck_assert_uint_eq(usage("bob@example.test"), 1000);
+	ck_assert_uint_eq(sql_usage("bob@example.test"), 1000);
 }
 END_TEST
+
+static void
+remove_db(const char *name)
+{
+	static const char *const end[] = { "", "-wal", "-shm" };
+	char file[64];
+
+	for (size_t i = 0; i < PW_COUNT(end); i++) {
+		(void)snprintf(file, sizeof(file), "%s%s", name, end[i]);
+		(void)unlink(sql_path(file));
+	}
+}
 
 START_TEST(deleted_while_open)
 {
 	struct sql_mail m = { .size = 100 }, other = { .size = 50 };
-	uint64_t epoch = pw_writer_epoch(w);
+	uint64_t epoch = pw_writer_epoch(rig.w);
 
-	sql_wait(w, sql_deliver(w, &m));
-	for (int i = 0; i < 2; i++) {
-		const char *name = i == 0 ? "index.db" : "decisions.db";
-		char file[64];
-		(void)unlink(sql_path(name));
-		(void)snprintf(file, sizeof(file), "%s-wal", name);
-		(void)unlink(sql_path(file));
-		(void)snprintf(file, sizeof(file), "%s-shm", name);
-		(void)unlink(sql_path(file));
-	}
-	for (int i = 0; i < 100 && pw_writer_epoch(w) == epoch; i++)
+	sql_wait(rig.w, sql_deliver(rig.w, &m));
+	remove_db("index.db");
+	remove_db("decisions.db");
+	for (int i = 0; i < 100 && pw_writer_epoch(rig.w) == epoch; i++)
 		(void)usleep(50000);
-	ck_assert_uint_gt(pw_writer_epoch(w), epoch);
-	sql_wait(w, sql_deliver(w, &other));
-	ck_assert_int_eq(ix("count(*) FROM file"), 1);
-	ck_assert_int_eq(dc("count(*) FROM decision"), 1);
-	ck_assert_uint_eq(usage(ALICE), 50);
+	ck_assert_uint_gt(pw_writer_epoch(rig.w), epoch);
+	sql_wait(rig.w, sql_deliver(rig.w, &other));
+	ck_assert_int_eq(sql_ix("count(*) FROM file"), 1);
+	ck_assert_int_eq(sql_dc("count(*) FROM decision"), 1);
+	ck_assert_uint_eq(sql_usage(ALICE), 50);
+}
+END_TEST
+
+/* What waited while a database went away is in the new one; it was never in
+ * the old. */
+START_TEST(deleted_while_waiting)
+{
+	const char *name = _i == 0 ? "decisions.db" : "index.db";
+	struct sql_mail m[20];
+	struct pw_db *db;
+	const struct pw_db_opts opts = { .write = true, .wal = true,
+		.busy_ms = 2000 };
+	enum pw_db_id id = _i == 0 ? PW_DB_DECISIONS : PW_DB_INDEX;
+	uint64_t t = 0;
+
+	/* The writer has looked a moment ago, and looks each second. */
+	(void)usleep(1100000);
+	ck_assert_int_eq(pw_db_open(sql_path(name), id, &opts, &db, &err),
+	    PW_DB_DONE);
+	ck_assert_int_eq(pw_q_exec(db, _i == 0 ? PW_Q_DC_BEGIN : PW_Q_IX_BEGIN),
+	    PW_DB_DONE);
+	for (size_t i = 0; i < PW_COUNT(m); i++) {
+		m[i] = (struct sql_mail){ .size = 10 };
+		t = sql_deliver(rig.w, &m[i]);
+	}
+	ck_assert_int_eq(pw_writer_wait(rig.w, t, 200), -1);
+	remove_db(name);
+	ck_assert_int_eq(pw_q_exec(db, _i == 0 ? PW_Q_DC_ROLLBACK :
+						 PW_Q_IX_ROLLBACK),
+	    PW_DB_DONE);
+	sql_wait(rig.w, t);
+	ck_assert_int_eq(sql_dc("count(*) FROM decision"), PW_COUNT(m));
+	ck_assert_int_eq(sql_ix("count(*) FROM file"), PW_COUNT(m));
+	ck_assert_uint_eq(sql_usage(ALICE), 10 * PW_COUNT(m));
+	/* Only now: it takes the WAL away, by its name. */
+	pw_db_close(&db);
+}
+END_TEST
+
+/* Deleted again and again while rows come: those written after the last time
+ * are there, and none is asked for in vain. */
+START_TEST(deleted_again)
+{
+	uint64_t t = 0;
+	int n = 0;
+
+	for (int round = 0; round < 20; round++) {
+		(void)sql_deliver(rig.w, &(struct sql_mail){ .size = 1 });
+		(void)usleep(20000 + (unsigned)round * 9000);
+		remove_db("decisions.db");
+		n = 0;
+		for (; n < 30; n++)
+			t = sql_deliver(rig.w, &(struct sql_mail){
+					.size = 1 });
+	}
+	sql_wait(rig.w, t);
+	ck_assert_int_ge(sql_dc("count(*) FROM decision"), n);
 }
 END_TEST
 
@@ -368,13 +395,13 @@ START_TEST(cannot_open)
 
 	ck_assert_int_eq(pw_writer_open(&opts, &other, &err), -1);
 	ck_assert_str_ne(err.text, "");
-	pw_writer_close(&w);
+	pw_writer_close(&rig.w);
 	sql_exec(sql_path("index.db"), "PRAGMA user_version = 999");
 	opts.state_dir = sql_dir;
 	ck_assert_int_eq(pw_writer_open(&opts, &other, &err), -1);
 	ck_assert_ptr_nonnull(strstr(err.text, "later version"));
 	sql_exec(sql_path("index.db"), "PRAGMA user_version = 1");
-	w = sql_writer();
+	rig.w = sql_writer();
 }
 END_TEST
 
@@ -383,12 +410,12 @@ START_TEST(closes_in_order)
 {
 	for (int i = 0; i < 1000; i++) {
 		struct sql_mail m = { .size = 1 };
-		ck_assert_uint_ne(sql_deliver(w, &m), 0);
+		ck_assert_uint_ne(sql_deliver(rig.w, &m), 0);
 	}
-	reopen();
-	ck_assert_int_eq(ix("count(*) FROM file"), 1000);
-	ck_assert_int_eq(dc("count(*) FROM decision"), 1000);
-	ck_assert_uint_eq(usage(ALICE), 1000);
+	sql_reopen();
+	ck_assert_int_eq(sql_ix("count(*) FROM file"), 1000);
+	ck_assert_int_eq(sql_dc("count(*) FROM decision"), 1000);
+	ck_assert_uint_eq(sql_usage(ALICE), 1000);
 }
 END_TEST
 
@@ -399,7 +426,7 @@ pw_suite_storage_writer_faults(void)
 	Suite *s = suite_create("storage/writer_faults");
 	TCase *t = tcase_create("all");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, sql_open, sql_close);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, cuts);
 	tcase_add_test(t, old_ones_go);
@@ -409,6 +436,8 @@ pw_suite_storage_writer_faults(void)
 	tcase_add_test(t, no_space);
 	tcase_add_loop_test(t, damaged, 0, 2);
 	tcase_add_test(t, deleted_while_open);
+	tcase_add_loop_test(t, deleted_while_waiting, 0, 2);
+	tcase_add_test(t, deleted_again);
 	tcase_add_test(t, cannot_open);
 	tcase_add_test(t, closes_in_order);
 	suite_add_tcase(s, t);
