@@ -46,7 +46,7 @@ open_db(struct pw_accounts *a, bool create, struct pw_db **db,
 	const struct pw_db_opts opts = { .write = true,
 		.create = create,
 		.mode = FILE_MODE,
-		.busy_ms = BUSY_MS };
+		.busy_ms = a->busy_ms };
 
 	return pw_db_open(a->path, PW_DB_ACCOUNTS, &opts, db, err);
 }
@@ -72,6 +72,7 @@ pw_accounts_open(const char *state_dir, const char *mailbox_template,
 	if (pw_accounts_template_ok(mailbox_template, err) != 0)
 		return pw_err_prefix(err, "store.mailbox-path");
 	struct pw_accounts *a = pw_xcalloc(1, sizeof(*a));
+	a->busy_ms = BUSY_MS;
 	a->state_dir = pw_xstrdup(state_dir);
 	a->mailboxes = pw_xstrdup(mailbox_template);
 	a->path = pw_xcalloc(1, n);
@@ -100,6 +101,13 @@ pw_accounts_close(struct pw_accounts **ap)
 	free(a->mailboxes);
 	free(a->path);
 	free(a);
+}
+
+void
+pw_accounts_patience(struct pw_accounts *a, unsigned ms)
+{
+	a->busy_ms = ms;
+	pw_db_busy(a->db, ms);
 }
 
 /* A backup that was put in the file's place is taken up here. */
@@ -429,7 +437,10 @@ pw_accounts_path(struct pw_accounts *a, const char *mailbox, char *out,
 	int r = -1;
 
 	pw_q_str(q, 1, mailbox);
-	if (pw_q_step(q) == PW_DB_ROW) {
+	enum pw_db_rc rc = pw_q_step(q);
+	if (rc == PW_DB_BUSY)
+		r = 1;
+	if (rc == PW_DB_ROW) {
 		struct pw_bytes path = pw_q_bytes(q, 0);
 		if (path.len < size) {
 			memcpy(out, path.ptr, path.len);

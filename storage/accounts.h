@@ -20,6 +20,9 @@ struct pw_accounts;
 int pw_accounts_open(const char *state_dir, const char *mailbox_template,
     bool create, struct pw_accounts **out, struct pw_err *err);
 void pw_accounts_close(struct pw_accounts **a);
+/* How long to wait when another program has the file locked: 2 s unless told
+ * otherwise here; 0 for a thread that must not wait. */
+void pw_accounts_patience(struct pw_accounts *a, unsigned ms);
 
 /* ADDRESS or DOMAIN to the kept form, in OUT (of 320). -1 and ERR: what is
  * wrong and what to write. */
@@ -68,7 +71,8 @@ int pw_accounts_mailboxes(struct pw_accounts *a, const char *domain_or_null,
 int pw_accounts_aliases(struct pw_accounts *a, const char *domain_or_null,
     pw_accounts_each fn, void *arg, struct pw_err *err); /* source, target */
 
-/* Path of a mailbox below the mail root by the template; -1 when unknown. */
+/* Path of a mailbox below the mail root by the template; -1 when unknown, 1
+ * when another program has the file locked. */
 int pw_accounts_path(struct pw_accounts *a, const char *mailbox, char *out,
     size_t size);
 

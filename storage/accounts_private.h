@@ -15,6 +15,7 @@ struct pw_accounts {
 	char *state_dir;
 	char *path;      /* of accounts.db */
 	char *mailboxes; /* template of their paths */
+	unsigned busy_ms; /* wait for locks of others */
 	uint64_t version;
 	int64_t data_version; /* of SQLite: changes of other connections */
 	uint64_t warned; /* version that the snapshot's warnings were of */

@@ -273,6 +273,12 @@ pw_db_last_id(const struct pw_db *db)
 	return sqlite3_last_insert_rowid(db->sq);
 }
 
+void
+pw_db_busy(struct pw_db *db, unsigned ms)
+{
+	(void)sqlite3_busy_timeout(db->sq, (int)ms);
+}
+
 bool
 pw_db_in_transaction(const struct pw_db *db)
 {

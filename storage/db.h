@@ -90,6 +90,8 @@ struct pw_bytes pw_q_bytes(struct pw_q *q, int col);
 int64_t pw_db_changes(const struct pw_db *db);
 int64_t pw_db_last_id(const struct pw_db *db);
 bool pw_db_in_transaction(const struct pw_db *db);
+/* From now on statements wait MS for locks of others. */
+void pw_db_busy(struct pw_db *db, unsigned ms);
 /* Statements of this connection end with TIMEOUT after MS from now; 0: no
  * limit. */
 void pw_db_deadline(struct pw_db *db, unsigned ms);

@@ -25,6 +25,7 @@ pw_paths_new(struct pw_accounts *a)
 	struct pw_paths *p = pw_xcalloc(1, sizeof(*p));
 
 	p->accounts = a;
+	pw_accounts_patience(a, 0);
 	pw_strmap_init(&p->map);
 	p->version = pw_accounts_version(a);
 	p->looked_ms = pw_clock_mono_ms();
@@ -54,7 +55,7 @@ pw_paths_free(struct pw_paths **p)
 
 const char *
 pw_paths_get(struct pw_paths *p, struct pw_bytes mailbox,
-    struct pw_pool *pool)
+    struct pw_pool *pool, bool *locked)
 {
 	uint64_t now = pw_clock_mono_ms();
 	struct pw_strmap_val *v;
@@ -73,8 +74,12 @@ pw_paths_get(struct pw_paths *p, struct pw_bytes mailbox,
 		return pw_pool_cstr(pool,
 		    pw_bytes_of((const char *)(uintptr_t)v->a));
 	name = pw_pool_cstr(pool, mailbox);
-	if (name == NULL ||
-	    pw_accounts_path(p->accounts, name, path, sizeof(path)) < 0)
+	int rc = name == NULL ? -1 :
+				pw_accounts_path(p->accounts, name, path,
+				    sizeof(path));
+	if (rc > 0)
+		*locked = true;
+	if (rc != 0)
 		return NULL;
 	v = pw_strmap_put(&p->map, mailbox, NULL);
 	v->a = (uintptr_t)pw_xstrdup(path);

@@ -13,6 +13,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "storage/accounts.h"
 #include "storage/filer.h"
 #include "storage/follow.h"
@@ -20,7 +21,25 @@
 #include "storage/paths.h"
 #include "storage/writer.h"
 
+/* While another program has accounts.db locked, deliveries to mailboxes whose
+ * paths are not remembered wait. */
+#define HELD_MAX 1024u
+#define HELD_MS 5000u
+#define HELD_AGAIN_MS 50u
+
+/* A delivery whose paths cannot be looked up now. */
+struct held {
+	struct held *next;
+	struct pw_delivery *d;
+	struct pw_pool *pool;
+	const char **path;
+	pw_store_cb cb;
+	void *arg;
+	uint64_t since_ms;
+};
+
 struct pw_store {
+	struct pw_loop *loop;
 	struct pw_accounts *accounts;
 	struct pw_paths *paths;
 	struct pw_writer *writer;
@@ -28,6 +47,9 @@ struct pw_store {
 	struct pw_index *index;
 	/* The commit thread reads it. */
 	struct pw_follow *_Atomic follow;
+	struct held *held, **held_tail; /* oldest first */
+	size_t nheld;
+	struct pw_timer held_timer;
 };
 
 /* The kernel's boot id; "" when it cannot be read: then nothing is known to be
@@ -116,10 +138,102 @@ pw_store_open(struct pw_loop *loop, const struct pw_config *cfg,
 	struct pw_store *s = pw_xcalloc(1, sizeof(*s));
 
 	*out = s;
+	s->loop = loop;
+	s->held_tail = &s->held;
 	if (open_parts(s, loop, cfg, boot_id, err) == 0)
 		return 0;
 	pw_store_close(out);
 	return -1;
+}
+
+/* ---- deliveries ----------------------------------------------------------- */
+
+/* True: done.  False: the accounts are locked. */
+static bool
+try_deliver(struct pw_store *s, struct held *h, bool last)
+{
+	struct pw_delivery *d = h->d;
+	bool locked = false;
+
+	for (size_t i = 0; h->path != NULL && i < d->ntarget; i++)
+		if (h->path[i] == NULL)
+			h->path[i] = pw_paths_get(s->paths,
+			    d->target[i].mailbox, h->pool, &locked);
+	if (locked && !last)
+		return false;
+	pw_filer_deliver(s->filer, d, h->path, h->pool, h->cb, h->arg);
+	return true;
+}
+
+static void
+take_held(struct pw_store *s, struct held *h)
+{
+	s->held = h->next;
+	if (s->held == NULL)
+		s->held_tail = &s->held;
+	s->nheld--;
+}
+
+/* The oldest one has waited long enough. */
+static void
+refuse_held(struct pw_store *s)
+{
+	static const struct pw_store_result r = { .code = PW_STORE_TEMPFAIL,
+		.reason = "accounts.db is locked by another program" };
+	struct held *h = s->held;
+
+	take_held(s, h);
+	pw_logf(PW_LOG_ERROR, "store.accounts", "%s", r.reason);
+	if (h->d->spool.s[0] != '\0')
+		pw_filer_spool_drop(s->filer, &h->d->spool);
+	if (h->d->fd >= 0)
+		(void)close(h->d->fd);
+	if (h->cb != NULL)
+		h->cb(h->arg, &r);
+	pw_pool_free(&h->pool);
+	free(h);
+}
+
+static void
+on_held(struct pw_timer *t)
+{
+	struct pw_store *s = (struct pw_store *)(void *)((char *)t -
+	    offsetof(struct pw_store, held_timer));
+	uint64_t now = pw_loop_now(s->loop);
+
+	while (s->held != NULL) {
+		struct held *h = s->held;
+
+		if (try_deliver(s, h, false)) {
+			take_held(s, h);
+			free(h);
+		} else if (now - h->since_ms >= HELD_MS)
+			refuse_held(s);
+		else
+			break; /* those behind it would find the same */
+	}
+	if (s->held != NULL)
+		pw_timer_set(s->loop, &s->held_timer, HELD_AGAIN_MS, on_held);
+}
+
+void
+pw_store_deliver(struct pw_store *s, struct pw_delivery *d,
+    struct pw_pool *pool, pw_store_cb cb, void *arg)
+{
+	struct held first = { .d = d, .pool = pool, .cb = cb, .arg = arg,
+		.since_ms = pw_loop_now(s->loop) };
+	struct held *h;
+
+	first.path = pw_pool_array(pool, d->ntarget + 1, sizeof(*first.path));
+	/* Too many of them: this one does without a path, which is refused. */
+	if (try_deliver(s, &first, s->nheld >= HELD_MAX))
+		return;
+	h = pw_xcalloc(1, sizeof(*h));
+	*h = first;
+	*s->held_tail = h;
+	s->held_tail = &h->next;
+	if (s->nheld++ == 0)
+		pw_timer_set(s->loop, &s->held_timer, HELD_AGAIN_MS, on_held);
 }
 
 void
@@ -130,6 +244,9 @@ pw_store_close(struct pw_store **sp)
 
 	if (s == NULL)
 		return;
+	while (s->held != NULL)
+		refuse_held(s);
+	pw_timer_stop(&s->held_timer);
 	/* First: it still gives rows and names to the others. */
 	pw_filer_close(&s->filer);
 	follow = atomic_exchange(&s->follow, NULL);
@@ -157,18 +274,7 @@ pw_store_reconfigure(struct pw_store *s, const struct pw_config *cfg)
 	pw_writer_keep(s->writer, cfg->store.keep_decisions);
 }
 
-/* ---- deliveries ----------------------------------------------------------- */
-
-void
-pw_store_deliver(struct pw_store *s, struct pw_delivery *d,
-    struct pw_pool *pool, pw_store_cb cb, void *arg)
-{
-	const char **path = pw_pool_array(pool, d->ntarget + 1, sizeof(*path));
-
-	for (size_t i = 0; path != NULL && i < d->ntarget; i++)
-		path[i] = pw_paths_get(s->paths, d->target[i].mailbox, pool);
-	pw_filer_deliver(s->filer, d, path, pool, cb, arg);
-}
+/* ---- spool and the like --------------------------------------------------- */
 
 void
 pw_store_spool_piece(struct pw_store *s, const struct pw_id *spool, int piece,
@@ -238,6 +344,7 @@ void
 pw_store_status(struct pw_store *s, struct pw_strbuf *out)
 {
 	pw_filer_status(s->filer, out);
+	pw_strbuf_addf(out, "store.accounts_locked %zu\n", s->nheld);
 	pw_writer_status(s->writer, out);
 	pw_follow_status(atomic_load(&s->follow), out);
 }
@@ -245,5 +352,5 @@ pw_store_status(struct pw_store *s, struct pw_strbuf *out)
 bool
 pw_store_idle(struct pw_store *s)
 {
-	return pw_filer_idle(s->filer);
+	return s->nheld == 0 && pw_filer_idle(s->filer);
 }

@@ -297,6 +297,44 @@ def db_locked():
             b.pw.wait_idle()
 
 
+def accounts_locked():
+    """A mailbox whose path the store does not remember waits for accounts.db;
+    nobody else does."""
+    with Bench("accounts-locked", users=("u1", "u2", "u3", "u4")) as b:
+        b.expect("250", "before", "u1")
+        b.pw.wait_idle()
+        c = sqlite3.connect(os.path.join(b.pw.state, "accounts.db"),
+                            timeout=10, isolation_level=None)
+        c.execute("BEGIN EXCLUSIVE")
+        answers = {}
+
+        def to(user):
+            begin = time.monotonic()
+            answers[user] = (*b.send(user), time.monotonic() - begin)
+        late = threading.Thread(target=to, args=("u2",))
+        late.start()
+        slowest, end = 0, time.monotonic() + 3
+        while time.monotonic() < end:
+            begin = time.monotonic()
+            b.expect("250", "u1 while locked", "u1")
+            slowest = max(slowest, time.monotonic() - begin)
+            time.sleep(0.05)
+        b.check(slowest < 0.5, "nobody else waits", "%.2f s" % slowest)
+        b.check(late.is_alive(), "the unknown path waits", answers)
+        c.execute("ROLLBACK")
+        late.join(10)
+        b.check(answers["u2"][0] == 250, "taken afterwards", answers)
+        b.note()
+        c.execute("BEGIN EXCLUSIVE")
+        to("u3")
+        b.check(answers["u3"][0] == 451 and 3 < answers["u3"][2] < 8,
+                "refused when it takes too long", answers)
+        b.logged("accounts.db is locked")
+        c.execute("ROLLBACK")
+        c.close()
+        b.recovers("afterwards")
+
+
 def scribble(path):
     """Overwrites the middle and the begin of a database in its place."""
     with open(path, "r+b") as f:
@@ -579,7 +617,8 @@ def no_descriptors():
                                  if n not in b.ledger.stored})
 
 
-TESTS = (disk_full, no_inodes, read_only, sync_fails, db_locked, db_corrupt,
+TESTS = (disk_full, no_inodes, read_only, sync_fails, db_locked,
+         accounts_locked, db_corrupt,
          db_deleted, accounts_lost, mailbox_gone, quota, no_descriptors)
 
 

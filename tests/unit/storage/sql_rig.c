@@ -291,6 +291,26 @@ sql_writer(void)
 	return w;
 }
 
+void *
+sql_lock(const char *path)
+{
+	sqlite3 *sq;
+
+	ck_assert_int_eq(sqlite3_open(path, &sq), SQLITE_OK);
+	(void)sqlite3_busy_timeout(sq, 2000);
+	ck_assert_int_eq(sqlite3_exec(sq, "BEGIN EXCLUSIVE", NULL, NULL, NULL),
+	    SQLITE_OK);
+	return sq;
+}
+
+void
+sql_unlock(void *lock)
+{
+	ck_assert_int_eq(sqlite3_exec(lock, "ROLLBACK", NULL, NULL, NULL),
+	    SQLITE_OK);
+	(void)sqlite3_close(lock);
+}
+
 struct sql_rig rig;
 
 void

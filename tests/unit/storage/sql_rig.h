@@ -47,6 +47,9 @@ char *sql_shape(const char *path);
 /* One number, by SQL text that only a test may make. */
 int64_t sql_number(const char *path, const char *sql);
 void sql_exec(const char *path, const char *sql);
+/* Locked for everybody, readers too, until sql_unlock(). */
+void *sql_lock(const char *path);
+void sql_unlock(void *lock);
 #define sql_ix(query) sql_number(sql_path("index.db"), "SELECT " query)
 #define sql_dc(query) sql_number(sql_path("decisions.db"), "SELECT " query)
 

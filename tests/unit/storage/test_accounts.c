@@ -5,12 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/strbuf.h"
 #include "sql_rig.h"
 #include "storage/accounts.h"
 #include "storage/address.h"
 #include "storage/password.h"
+#include "storage/paths.h"
 
 static struct pw_accounts *a;
 static struct pw_err err;
@@ -416,6 +419,39 @@ START_TEST(locked_by_another)
 }
 END_TEST
 
+/* For a loop's thread: it is told at once, and what is remembered serves. */
+START_TEST(locked_without_patience)
+{
+	struct pw_pool *pool = pw_pool_new(0);
+	struct pw_paths *p;
+	uint64_t begin;
+	bool locked = false;
+
+	ok(pw_accounts_domain_add(a, "a.org", &err));
+	ok(pw_accounts_mailbox_add(a, "x@a.org", NULL, 0, &err));
+	ok(pw_accounts_mailbox_add(a, "y@a.org", NULL, 0, &err));
+	p = pw_paths_new(a);
+	ck_assert_str_eq(pw_paths_get(p, PW_LIT("x@a.org"), pool, &locked),
+	    "a.org/x");
+	ck_assert_ptr_null(pw_paths_get(p, PW_LIT("z@a.org"), pool, &locked));
+	ck_assert(!locked);
+	void *lock = sql_lock(sql_path("accounts.db"));
+	(void)usleep(1100000); /* it looks for changes once a second */
+	begin = pw_clock_mono_ms();
+	ck_assert_str_eq(pw_paths_get(p, PW_LIT("x@a.org"), pool, &locked),
+	    "a.org/x");
+	ck_assert(!locked);
+	ck_assert_ptr_null(pw_paths_get(p, PW_LIT("y@a.org"), pool, &locked));
+	ck_assert(locked);
+	ck_assert_uint_lt(pw_clock_mono_ms() - begin, 200);
+	sql_unlock(lock);
+	ck_assert_str_eq(pw_paths_get(p, PW_LIT("y@a.org"), pool, &locked),
+	    "a.org/y");
+	pw_paths_free(&p);
+	pw_pool_free(&pool);
+}
+END_TEST
+
 /* ---- passwords ----------------------------------------------------------- */
 
 START_TEST(passwords)
@@ -587,6 +623,7 @@ pw_suite_storage_accounts(void)
 	tcase_add_test(t, two_in_one_place);
 	tcase_add_test(t, the_file);
 	tcase_add_test(t, locked_by_another);
+	tcase_add_test(t, locked_without_patience);
 	tcase_add_test(t, passwords);
 	tcase_add_test(t, imports);
 	tcase_add_test(t, all_or_nothing);
