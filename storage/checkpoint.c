@@ -87,8 +87,7 @@ pw_checkpoint_round(struct pw_filer *f, bool force)
 
 	pw_journal_close_aged(f->journal,
 	    force ? 0 : atomic_load(&f->checkpoint_ms));
-	if (f->replay != NULL && pw_replay_run(f, f->replay) == 0)
-		pw_replay_free(&f->replay);
+	pw_filer_replay(f);
 	n = pw_journal_ready(f->journal, seg, SEGMENTS);
 	while (k < n && rows_done(f, seg[k]))
 		k++;

@@ -40,7 +40,11 @@ struct pw_filer_opts {
 	struct pw_writer *writer;
 	/* Called from the commit thread before a file appears; may be NULL. */
 	void (*expect)(void *arg, struct pw_bytes base);
-	void *expect_arg;
+	/* Nothing that a former process left in tmp/ is wanted any more; HOST
+	 * is in its names.  Once, from pw_filer_open() or the checkpoint
+	 * thread; may be NULL. */
+	void (*replayed)(void *arg, const char *host);
+	void *expect_arg; /* of both */
 	uint64_t journal; /* bytes, allocated at the first start */
 	unsigned writers;
 	/* May be changed later. */

@@ -113,6 +113,7 @@ filer_new(struct pw_loop *loop, const struct pw_filer_opts *o)
 	f->loop = loop;
 	f->writer = o->writer;
 	f->expect = o->expect;
+	f->replayed = o->replayed;
 	f->expect_arg = o->expect_arg;
 	f->state_dir = f->mail_root = f->wake_fd = -1;
 	f->done_tail = &f->done;
@@ -144,6 +145,16 @@ pw_filer_set(struct pw_filer *f, const struct pw_filer_opts *o)
 	(void)pthread_mutex_unlock(&f->lock);
 }
 
+void
+pw_filer_replay(struct pw_filer *f)
+{
+	if (f->replay == NULL || pw_replay_run(f, f->replay) != 0)
+		return;
+	pw_replay_free(&f->replay);
+	if (f->replayed != NULL)
+		f->replayed(f->expect_arg, f->host);
+}
+
 int
 pw_filer_open(struct pw_loop *loop, const struct pw_filer_opts *o,
     struct pw_filer **out, struct pw_err *err)
@@ -164,8 +175,7 @@ pw_filer_open(struct pw_loop *loop, const struct pw_filer_opts *o,
 	    pw_spool_start(f, err) < 0 ||
 	    pw_replay_open(f, &f->replay, err) < 0)
 		goto fail;
-	if (pw_replay_run(f, f->replay) == 0)
-		pw_replay_free(&f->replay);
+	pw_filer_replay(f);
 	if (start_threads(f, o->writers > 0 ? o->writers : 1, err) < 0)
 		goto fail;
 	*out = f;

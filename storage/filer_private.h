@@ -95,6 +95,7 @@ struct pw_filer {
 	struct pw_loop *loop;
 	struct pw_writer *writer;
 	void (*expect)(void *arg, struct pw_bytes base);
+	void (*replayed)(void *arg, const char *host);
 	void *expect_arg;
 	int state_dir, mail_root;
 	int root[2];    /* by enum pw_place */
@@ -227,6 +228,8 @@ int pw_replay_open(struct pw_filer *f, struct pw_replay **out,
 /* Does it; how many records are left because something failed. */
 size_t pw_replay_run(struct pw_filer *f, struct pw_replay *r);
 void pw_replay_free(struct pw_replay **r);
+/* filer_open.c: what is left of the replay, if anything. */
+void pw_filer_replay(struct pw_filer *f);
 
 /* ---- locate.c: where files lie that were filed once ---- */
 

@@ -280,6 +280,16 @@ index_path(const char *state_dir)
 	return path;
 }
 
+/* The clock that files are stamped by: a tick behind the exact one. */
+static int64_t
+file_clock_us(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
 static struct pw_follow *
 follow_new(struct pw_loop *loop, const char *mail_root,
     struct pw_accounts *accounts, struct pw_writer *writer, uint64_t rescan_ms)
@@ -292,6 +302,8 @@ follow_new(struct pw_loop *loop, const char *mail_root,
 	f->accounts_path = pw_xstrdup(accounts->path);
 	f->index_path = index_path(accounts->state_dir);
 	f->rescan_ms = rescan_ms > 0 ? rescan_ms : 600000;
+	f->opened_us = file_clock_us();
+	f->opened_ms = pw_clock_mono_ms();
 	f->refs = 1;
 	f->root = f->inotify = f->wake_fd = -1;
 	f->accounts_due = true;
@@ -340,6 +352,7 @@ follow_free(struct pw_follow *f)
 	free(f->mail_root);
 	free(f->accounts_path);
 	free(f->index_path);
+	free(f->clean_host);
 	(void)pthread_mutex_destroy(&f->lock);
 	free(f);
 }
@@ -466,6 +479,7 @@ pw_follow_status(struct pw_follow *f, struct pw_strbuf *out)
 	LINE(scans);
 	LINE(skipped);
 	LINE(lost);
+	LINE(cleaned);
 #undef LINE
 	pw_strbuf_addf(out, "follow.idle %d\n", pw_follow_idle(f));
 }

@@ -25,6 +25,10 @@ void pw_follow_set_parser(struct pw_follow *f, pw_parse_fn fn, void *host);
 void pw_follow_expect(struct pw_follow *f, struct pw_bytes base);
 /* Compares one mailbox (NULL: all) with the index now. */
 void pw_follow_rescan(struct pw_follow *f, const char *mailbox);
+/* From now on files that a former process left in tmp/ of followed folders may
+ * be removed: those with names of HOST (as pw_maildir_host() gives it).  Not
+ * before all that the journal names is filed.  Any thread. */
+void pw_follow_may_clean(struct pw_follow *f, const char *host);
 /* Mailboxes were added or removed. */
 void pw_follow_accounts_changed(struct pw_follow *f);
 /* True when nothing waits: all mailboxes compared since the start or the last

@@ -48,6 +48,7 @@ struct pw_ffolder {
 	struct pw_strmap no_uid;
 	struct timespec mtime[3];   /* new, cur, uidlist */
 	uint64_t scanned_ms;
+	uint64_t cleaned_ms;        /* when tmp/ was, or 0 */
 };
 
 struct pw_fmailbox {
@@ -80,6 +81,9 @@ struct pw_follow {
 	struct pw_loop *loop;
 	struct pw_writer *writer;
 	char *mail_root, *accounts_path, *index_path;
+	char *clean_host;   /* atomic; NULL: tmp/ is not to be touched */
+	int64_t opened_us;  /* by the clock of files */
+	uint64_t opened_ms;
 	uint64_t rescan_ms;
 	pthread_t thread;
 	int wake_fd;
@@ -99,7 +103,7 @@ struct pw_follow {
 	uint64_t expected_since_ms;
 	struct {
 		uint64_t events, own, seen, gone, parsed, unparsed, scans,
-		    skipped, lost, mailboxes, folders, watches, parse_queue;
+		    skipped, lost, cleaned, mailboxes, folders, watches, parse_queue;
 		bool idle;
 	} n;
 
@@ -199,6 +203,11 @@ struct pw_filed pw_follow_filed(const struct pw_ffolder *d,
  * and those of files that were seen without a UID. */
 void pw_follow_uids(struct pw_follow *f, struct pw_ffolder *d, int dir,
     const struct pw_strmap *rows);
+
+/* ---- follow_tmp.c -------------------------------------------------------- */
+
+/* Cleans tmp/ of the open folder DIR when it is due. */
+void pw_follow_clean(struct pw_follow *f, struct pw_ffolder *d, int dir);
 
 /* ---- follow_parse.c ------------------------------------------------------ */
 

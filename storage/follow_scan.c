@@ -439,6 +439,8 @@ pw_follow_work(struct pw_follow *f, struct pw_ffolder *d)
 			pw_follow_discover(f, d->mailbox);
 		return;
 	}
+	if (scan)
+		pw_follow_clean(f, d, dir);
 	if (scan && is_unchanged(d, dir) && !forced) {
 		PW_FOLLOW_COUNT(f, skipped, 1);
 		scan = false;

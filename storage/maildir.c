@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -367,16 +368,20 @@ pw_maildir_walk(int root, struct pw_bytes path, pw_maildir_fn fn, void *arg)
 	return r;
 }
 
+/* ---- left in tmp/ --------------------------------------------------------- */
+
 struct clean {
 	int tmp;
 	const char *host;
-	bool (*keep)(void *arg, const char *name);
+	pw_maildir_keep_fn keep;
 	void *arg;
+	int removed;
 };
 
-/* "<digits>.M<digits>P<digits>_<digits>_<hex>.<host>,S=..." */
+/* "<digits>.M<digits>P<digits>_<digits>_<hex>.<host>,S=...": the numbers of
+ * which the first is the time and the third the process. */
 static bool
-is_ours(const char *name, const char *host)
+is_ours(const char *name, const char *host, long long number[5])
 {
 	static const char *const mark[] = { ".M", "P", "_", "_", "." };
 	const char *p = name;
@@ -386,6 +391,7 @@ is_ours(const char *name, const char *host)
 		size_t n = strspn(p, set), m = strlen(mark[i]);
 		if (n == 0 || strncmp(p + n, mark[i], m) != 0)
 			return false;
+		number[i] = strtoll(p, NULL, i < 4 ? 10 : 16);
 		p += n + m;
 	}
 	size_t n = strlen(host);
@@ -396,18 +402,21 @@ static int
 clean_file(void *arg, const char *name)
 {
 	struct clean *c = arg;
+	long long number[5];
 
-	if (is_ours(name, c->host) &&
-	    (c->keep == NULL || !c->keep(c->arg, name)))
-		(void)pw_sys->unlinkat(c->tmp, name, 0);
+	if (is_ours(name, c->host, number) &&
+	    (c->keep == NULL ||
+		!c->keep(c->arg, name, (long)number[2], number[0])) &&
+	    pw_sys->unlinkat(c->tmp, name, 0) == 0)
+		c->removed++;
 	return 0;
 }
 
 int
 pw_maildir_clean(const struct pw_maildir *m, const char *host,
-    bool (*keep)(void *arg, const char *name), void *arg)
+    pw_maildir_keep_fn keep, void *arg)
 {
-	struct clean c = { m->tmp, host, keep, arg };
+	struct clean c = { m->tmp, host, keep, arg, 0 };
 
-	return pw_sys_list(m->tmp, clean_file, &c);
+	return pw_sys_list(m->tmp, clean_file, &c) < 0 ? -1 : c.removed;
 }

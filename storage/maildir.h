@@ -62,9 +62,12 @@ typedef int (*pw_maildir_fn)(void *arg, const char *folder, bool in_new,
     const char *name);
 int pw_maildir_walk(int root, struct pw_bytes path, pw_maildir_fn fn,
     void *arg);
-/* Removes what a former process left in tmp/ of M: files whose names look like
- * pw_maildir_name()'s for HOST, but for which KEEP (may be NULL) is false. */
+/* Removes files from tmp/ of M whose names look like pw_maildir_name()'s for
+ * HOST, but for which KEEP (may be NULL) is false; it is told which process
+ * made the name, and when.  How many went; -1 and errno. */
+typedef bool (*pw_maildir_keep_fn)(void *arg, const char *name, long pid,
+    int64_t made_s);
 int pw_maildir_clean(const struct pw_maildir *m, const char *host,
-    bool (*keep)(void *arg, const char *name), void *arg);
+    pw_maildir_keep_fn keep, void *arg);
 
 #endif

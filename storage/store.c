@@ -45,7 +45,9 @@ struct pw_store {
 	struct pw_writer *writer;
 	struct pw_filer *filer;
 	struct pw_index *index;
-	/* The commit thread reads it. */
+	char host[101]; /* in names of files; set with .replayed */
+	atomic_bool replayed;
+	/* The commit and checkpoint threads read it. */
 	struct pw_follow *_Atomic follow;
 	struct held *held, **held_tail; /* oldest first */
 	size_t nheld;
@@ -78,6 +80,26 @@ expect(void *arg, struct pw_bytes base)
 		pw_follow_expect(follow, base);
 }
 
+/* The follower is opened later than the filer, or not. */
+static void
+may_clean(struct pw_store *s)
+{
+	struct pw_follow *follow = atomic_load(&s->follow);
+
+	if (follow != NULL && atomic_load(&s->replayed))
+		pw_follow_may_clean(follow, s->host);
+}
+
+static void
+replayed(void *arg, const char *host)
+{
+	struct pw_store *s = arg;
+
+	(void)snprintf(s->host, sizeof(s->host), "%s", host);
+	atomic_store(&s->replayed, true);
+	may_clean(s);
+}
+
 static void
 filer_opts(struct pw_filer_opts *o, struct pw_store *s,
     const struct pw_config *cfg, struct utsname *un)
@@ -88,6 +110,7 @@ filer_opts(struct pw_filer_opts *o, struct pw_store *s,
 		.host = cfg->server.hostname,
 		.writer = s->writer,
 		.expect = expect,
+		.replayed = replayed,
 		.expect_arg = s,
 		.journal = cfg->store.journal,
 		.writers = (unsigned)cfg->store.writers,
@@ -128,6 +151,7 @@ open_parts(struct pw_store *s, struct pw_loop *loop,
 		cfg->store.rescan, &follow, err) < 0)
 		return -1;
 	atomic_store(&s->follow, follow);
+	may_clean(s);
 	return 0;
 }
 

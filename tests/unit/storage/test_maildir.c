@@ -237,6 +237,17 @@ START_TEST(walks)
 }
 END_TEST
 
+static bool
+keep_all(void *arg, const char *name, long pid, int64_t made_s)
+{
+	long *told = arg;
+
+	(void)name;
+	told[0] = pid;
+	told[1] = (long)made_s;
+	return true;
+}
+
 START_TEST(cleans_tmp)
 {
 	struct pw_maildir m;
@@ -249,7 +260,12 @@ START_TEST(cleans_tmp)
 	put(path);
 	put("b/tmp/1700000000.M1P2.mx.example");
 	put("b/tmp/1700000000.M1P2_3_4.other,S=1,W=1");
-	ck_assert_int_eq(pw_maildir_clean(&m, "mx.example", NULL, NULL), 0);
+	/* Whose and of when is told. */
+	long told[2] = { 0 };
+	ck_assert_int_eq(pw_maildir_clean(&m, "other", keep_all, told), 0);
+	ck_assert_int_eq(told[0], 2);
+	ck_assert_int_eq(told[1], 1700000000);
+	ck_assert_int_eq(pw_maildir_clean(&m, "mx.example", NULL, NULL), 1);
 	ck_assert(!is_there(path));
 	ck_assert(is_there("b/tmp/1700000000.M1P2.mx.example"));
 	ck_assert(is_there("b/tmp/1700000000.M1P2_3_4.other,S=1,W=1"));
