@@ -27,13 +27,18 @@ enum pw_msg {
 	PW_MSG_KILL,       /* front: u16 number of a scan process that passed a
 			    * deadline; master kills and restarts it */
 	/* store -> master, on behalf of an admin; answers bear the same id */
+	PW_MSG_PEER_LOST,  /* u8 peer, u16 its number, u16 lane: that channel
+			    * ended (descriptors ran out), but both may go on;
+			    * master makes another, as PEER, unless the peer
+			    * was started again meanwhile */
 	PW_MSG_RELOAD,     /* answer: u8 ok, bytes text */
 	PW_MSG_SHUTDOWN,   /* answer: none */
 	PW_MSG_STATUS_ALL, /* answer: bytes, all roles' lines */
 
 	/* front -> scan, store -> scan */
 	PW_MSG_SCAN = 32,  /* body: job; fd: message or none */
-	PW_MSG_SCANNED,    /* body: results */
+	PW_MSG_SCANNED,    /* body: results; empty: the message's descriptor
+			    * did not arrive, because none is free */
 	PW_MSG_PARSE,      /* fd: a stored file */
 	PW_MSG_PARSED,     /* body: u8 ok, meta block */
 

@@ -32,6 +32,8 @@ struct worker {
 
 struct pw_parse_client {
 	struct pw_loop *loop;
+	void (*on_lost)(void *arg, unsigned number);
+	void *arg;
 	struct worker worker[MAX_SCANS];
 	struct parse *first, **last;
 	size_t queued;
@@ -60,6 +62,17 @@ worker_close(struct worker *w)
 	pw_ipc_free(&w->ipc);
 	if (p != NULL)
 		answer(p, NULL);
+}
+
+static void
+worker_lost(struct worker *w)
+{
+	struct pw_parse_client *c = w->c;
+
+	worker_close(w);
+	if (c->on_lost != NULL)
+		c->on_lost(c->arg, (unsigned)(w - c->worker));
+	pump(c);
 }
 
 static void
@@ -93,10 +106,7 @@ on_frame(struct pw_ipc *ipc, struct pw_frame *f)
 static void
 on_close(struct pw_ipc *ipc)
 {
-	struct worker *w = pw_ipc_arg(ipc);
-
-	worker_close(w);
-	pump(w->c);
+	worker_lost(pw_ipc_arg(ipc));
 }
 
 static void
@@ -105,10 +115,9 @@ on_late(struct pw_timer *t)
 	struct worker *w = (struct worker *)((char *)t -
 	    offsetof(struct worker, timer));
 
-	/* Without its channel the process finds no more work of ours; front's
-	 * deadline or its own limits end it. */
-	worker_close(w);
-	pump(w->c);
+	/* Front's deadline or its own limits end it, if anything must; a new
+	 * channel knows nothing of this file. */
+	worker_lost(w);
 }
 
 static void
@@ -156,6 +165,14 @@ pw_parse_client_new(struct pw_loop *loop)
 	for (size_t i = 0; i < MAX_SCANS; i++)
 		c->worker[i].c = c;
 	return c;
+}
+
+void
+pw_parse_client_on_lost(struct pw_parse_client *c,
+    void (*on_lost)(void *arg, unsigned number), void *arg)
+{
+	c->on_lost = on_lost;
+	c->arg = arg;
 }
 
 void

@@ -12,6 +12,9 @@
 struct pw_parse_client;
 
 struct pw_parse_client *pw_parse_client_new(struct pw_loop *loop);
+/* ON_LOST is told the number of a process whose channel ended. */
+void pw_parse_client_on_lost(struct pw_parse_client *c,
+    void (*on_lost)(void *arg, unsigned number), void *arg);
 void pw_parse_client_free(struct pw_parse_client **c);
 /* A channel to scan process NUMBER; takes over FD, replaces an older one. */
 void pw_parse_client_channel(struct pw_parse_client *c, unsigned number,

@@ -43,7 +43,16 @@ take_peer(struct pw_master_link *link, struct pw_frame *f)
 	peer = pw_dec_u8(&d);
 	number = pw_dec_u16(&d);
 	lane = pw_dec_u16(&d);
-	if (pw_dec_end(&d) != 0 || f->nfds != 1 || link->ops.on_peer == NULL)
+	if (pw_dec_end(&d) != 0 || link->ops.on_peer == NULL)
+		return;
+	if (f->fds_lost) {
+		/* Front's side asks for another; it sees the end of this. */
+		if (peer != PW_RID_FRONT)
+			pw_master_link_lost(link, (enum pw_role_id)peer, number,
+			    lane);
+		return;
+	}
+	if (f->nfds != 1)
 		return;
 	fd = f->fds[0];
 	f->fds[0] = -1;
@@ -113,6 +122,8 @@ pw_master_link_new(struct pw_loop *loop, int fd,
 	link->ops = *ops;
 	link->arg = arg;
 	link->ipc = pw_ipc_new(loop, fd, &ipc_ops, link);
+	/* A role without descriptors goes on with the channels that it has. */
+	pw_ipc_bear_loss(link->ipc);
 	return link;
 }
 
@@ -131,6 +142,20 @@ pw_master_link_send(struct pw_master_link *link, enum pw_msg type, uint64_t id,
     struct pw_bytes body)
 {
 	return pw_ipc_send(link->ipc, (uint16_t)type, id, body, NULL, 0);
+}
+
+void
+pw_master_link_lost(struct pw_master_link *link, enum pw_role_id peer,
+    unsigned number, unsigned lane)
+{
+	struct pw_enc e;
+
+	pw_enc_init(&e, 16);
+	pw_enc_u8(&e, (uint8_t)peer);
+	pw_enc_u16(&e, (uint16_t)number);
+	pw_enc_u16(&e, (uint16_t)lane);
+	(void)pw_master_link_send(link, PW_MSG_PEER_LOST, 0, pw_enc_done(&e));
+	pw_enc_free(&e);
 }
 
 void

@@ -40,6 +40,10 @@ struct pw_master_link *pw_master_link_new(struct pw_loop *loop, int fd,
 void pw_master_link_free(struct pw_master_link **link);
 int pw_master_link_send(struct pw_master_link *link, enum pw_msg type,
     uint64_t id, struct pw_bytes body);
+/* A channel that on_peer() gave has ended; if the peer lives, a new one comes
+ * within a second or so. */
+void pw_master_link_lost(struct pw_master_link *link, enum pw_role_id peer,
+    unsigned number, unsigned lane);
 void pw_master_link_ready(struct pw_master_link *link);
 
 /* Before a link exists: tells master on FD why the set-up failed, logs it, and

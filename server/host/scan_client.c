@@ -45,6 +45,7 @@ struct pw_scan_client {
 	struct pw_loop *loop;
 	struct pw_scan_runner runner;
 	void (*on_stuck)(void *arg, unsigned number);
+	void (*on_lost)(void *arg, unsigned number);
 	void *arg;
 	struct proc proc[PROCS_MAX];
 	struct job *first[KINDS], *last[KINDS];
@@ -76,6 +77,13 @@ pw_scan_client_new(struct pw_loop *loop,
 		c->proc[i].number = i;
 	}
 	return c;
+}
+
+void
+pw_scan_client_on_lost(struct pw_scan_client *c,
+    void (*on_lost)(void *arg, unsigned number))
+{
+	c->on_lost = on_lost;
 }
 
 const struct pw_scan_runner *
@@ -312,8 +320,12 @@ on_frame(struct pw_ipc *ipc, struct pw_frame *f)
 	pw_loop_defer(p->c->loop, &p->c->work);
 	p->abandoned = false;
 	pw_timer_stop(&p->overdue);
-	if (p->job != NULL)
+	if (p->job == NULL)
+		return;
+	if (f->body.len > 0)
 		end_job(p->job, &r);
+	else
+		fail_job(p->job, "no descriptor");
 }
 
 static void
@@ -334,7 +346,11 @@ lost(struct proc *p)
 static void
 on_close(struct pw_ipc *ipc)
 {
-	lost(pw_ipc_arg(ipc));
+	struct proc *p = pw_ipc_arg(ipc);
+
+	lost(p);
+	if (p->c->on_lost != NULL)
+		p->c->on_lost(p->c->arg, p->number);
 }
 
 void

@@ -17,6 +17,10 @@ struct pw_scan_client;
 /* ON_STUCK is told the number of a process that passed a deadline. */
 struct pw_scan_client *pw_scan_client_new(struct pw_loop *loop,
     void (*on_stuck)(void *arg, unsigned number), void *arg);
+/* ON_LOST is told the number of a process whose channel ended, with the same
+ * ARG: there may be another one for it. */
+void pw_scan_client_on_lost(struct pw_scan_client *c,
+    void (*on_lost)(void *arg, unsigned number));
 /* No callback any more for jobs that are open. */
 void pw_scan_client_free(struct pw_scan_client **c);
 /* The channel to process NUMBER (taken over); an old one is closed. */

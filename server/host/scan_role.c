@@ -65,7 +65,10 @@ on_peer_frame(struct pw_ipc *ipc, struct pw_frame *f)
 {
 	struct scan_role *r = pw_ipc_arg(ipc);
 
-	if (f->type == PW_MSG_SCAN)
+	if (f->type == PW_MSG_SCAN && f->fds_lost)
+		(void)pw_ipc_send(ipc, PW_MSG_SCANNED, f->id, PW_BYTES_NONE,
+		    NULL, 0);
+	else if (f->type == PW_MSG_SCAN)
 		run_job(r, ipc, f);
 	else if (f->type == PW_MSG_PARSE)
 		parse_file(r, ipc, f);
@@ -98,8 +101,7 @@ on_peer(void *arg, enum pw_role_id peer, unsigned number, unsigned lane, int fd)
 		return;
 	}
 	r->peer[r->npeer] = pw_ipc_new(r->loop, fd, &ops, r);
-	if (r->peer[r->npeer] != NULL)
-		r->npeer++;
+	pw_ipc_bear_loss(r->peer[r->npeer++]);
 }
 
 static void

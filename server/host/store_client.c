@@ -32,6 +32,7 @@ struct pw_store_client {
 	struct pw_loop *loop;
 	struct pw_ipc *ipc;
 	void (*on_snapshot)(void *arg);
+	void (*on_lost)(void *arg);
 	void *arg;
 	struct pw_snapshot *snapshot;
 	enum pw_store_code state;
@@ -426,6 +427,15 @@ on_close(struct pw_ipc *ipc)
 	struct pw_store_client *c = pw_ipc_arg(ipc);
 
 	pw_store_client_channel(c, -1);
+	if (c->on_lost != NULL)
+		c->on_lost(c->arg);
+}
+
+void
+pw_store_client_on_lost(struct pw_store_client *c,
+    void (*on_lost)(void *arg))
+{
+	c->on_lost = on_lost;
 }
 
 void
@@ -441,6 +451,9 @@ pw_store_client_channel(struct pw_store_client *c, int fd)
 	c->reason[0] = '\0';
 	if (fd >= 0)
 		c->ipc = pw_ipc_new(c->loop, fd, &ops, c);
+	/* The next snapshot comes soon; a spool file is asked for again. */
+	if (c->ipc != NULL)
+		pw_ipc_bear_loss(c->ipc);
 	if (c->ipc == NULL)
 		pw_logf(PW_LOG_WARN, "store.gone",
 		    "no channel to store: mail is answered 451");

@@ -26,6 +26,9 @@ typedef void (*pw_store_fd_cb)(void *arg, int fd);
 struct pw_store_client *pw_store_client_new(struct pw_loop *loop,
     void (*on_snapshot)(void *arg), void *arg);
 void pw_store_client_free(struct pw_store_client **c);
+/* ON_LOST is told, with the same ARG, that the channel ended. */
+void pw_store_client_on_lost(struct pw_store_client *c,
+    void (*on_lost)(void *arg));
 /* The channel to store (taken over); an old one is closed. */
 void pw_store_client_channel(struct pw_store_client *c, int fd);
 

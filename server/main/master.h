@@ -55,6 +55,12 @@ struct pw_generation {
 	unsigned number;
 };
 
+/* A channel to be made again, unless one of its ends was started again. */
+struct pw_mend {
+	pid_t a, b;
+	unsigned lane;
+};
+
 struct pw_master {
 	struct pw_loop *loop;
 	const char *config_file;
@@ -76,6 +82,9 @@ struct pw_master {
 	bool reloading;
 	struct pw_timer reload_timer; /* a new generation's bounded time */
 	struct pw_timer stop_timer;
+	struct pw_mend *mend;
+	size_t nmend, mend_cap;
+	struct pw_timer mend_timer;
 	char boot_id[64];
 	pid_t log_pid;
 	const char *log_path; /* NULL: no file */
@@ -105,6 +114,8 @@ void pw_close_others(int *keep, size_t nkeep);
 
 /* switchboard.c: channels between roles that are ready. */
 void pw_connect_all(struct pw_proc *p);
+/* P lost a channel; FRAME says which. */
+void pw_connect_lost(struct pw_proc *p, struct pw_frame *frame);
 /* The store gets to know the scan processes of the generation that serves. */
 void pw_connect_store(struct pw_master *m);
 

@@ -426,6 +426,9 @@ proc_frame(struct pw_ipc *ipc, struct pw_frame *f)
 		if (p->id == PW_RID_FRONT)
 			kill_scan(p, f);
 		break;
+	case PW_MSG_PEER_LOST:
+		pw_connect_lost(p, f);
+		break;
 	case PW_MSG_RELOAD:
 		if (p->id == PW_RID_STORE)
 			pw_reload(p->m, f->id);

@@ -277,6 +277,16 @@ on_tick(struct pw_timer *t)
 	pw_timer_set(r->loop, &r->tick, TICK_MS, on_tick);
 }
 
+/* A scan process of the store's whose channel ended. */
+static void
+on_scan_lost(void *arg, unsigned number)
+{
+	struct store_role *r = arg;
+
+	if (r->link != NULL)
+		pw_master_link_lost(r->link, PW_RID_SCAN, number, 0);
+}
+
 /* ---- life --------------------------------------------------------------------------- */
 
 static int
@@ -310,6 +320,7 @@ set_up(struct store_role *r, const struct pw_role_start *role, struct pw_err *er
 		return -1;
 	r->server = pw_store_server_new(r->loop, r->store);
 	r->parse = pw_parse_client_new(r->loop);
+	pw_parse_client_on_lost(r->parse, on_scan_lost, r);
 	pw_store_set_parser(r->store, pw_parse_client_parse, r->parse);
 	if (pw_control_start(role->cfg, &admins, role->control_fd, &control, r,
 		&r->control, err) != 0)

@@ -169,6 +169,16 @@ report_stuck(void *arg, unsigned number)
 	pw_enc_free(&e);
 }
 
+/* On the main thread, from any: a channel ended. */
+static void
+report_lost(void *arg, enum pw_role_id peer, unsigned number, unsigned lane)
+{
+	struct front *f = arg;
+
+	if (f->link != NULL)
+		pw_master_link_lost(f->link, peer, number, lane);
+}
+
 /* On the main thread: a thread has no sessions any more. */
 static void
 thread_ended(void *arg)
@@ -202,6 +212,7 @@ set_up(struct front *f, const struct pw_front_args *args, struct pw_err *err)
 	f->shared.budget.max = args->cfg->smtp.memory_budget;
 	f->shared.on_ended = thread_ended;
 	f->shared.on_stuck = report_stuck;
+	f->shared.on_lost = report_lost;
 	f->shared.arg = f;
 	f->nthread = (size_t)args->cfg->server.front_threads;
 	if (pw_tls_open(args->cfg, args->pem, args->npem, &f->shared.tls,

@@ -212,6 +212,50 @@ on_stuck(void *arg, unsigned number)
 	pw_loop_post(t->shared->main_loop, tell_stuck, n);
 }
 
+struct lost_note {
+	struct front_thread *t;
+	enum pw_role_id peer;
+	unsigned number;
+};
+
+static void
+tell_lost(void *arg)
+{
+	struct lost_note *n = arg;
+	struct front_shared *shared = n->t->shared;
+
+	shared->on_lost(shared->arg, n->peer, n->number,
+	    (unsigned)n->t->index);
+	free(n);
+}
+
+static void
+lost(struct front_thread *t, enum pw_role_id peer, unsigned number)
+{
+	struct lost_note *n = pw_xcalloc(1, sizeof(*n));
+
+	*n = (struct lost_note){ t, peer, number };
+	pw_loop_post(t->shared->main_loop, tell_lost, n);
+}
+
+static void
+on_scan_lost(void *arg, unsigned number)
+{
+	lost(arg, PW_RID_SCAN, number);
+}
+
+static void
+on_store_lost(void *arg)
+{
+	lost(arg, PW_RID_STORE, 0);
+}
+
+static void
+on_resolve_lost(void *arg)
+{
+	lost(arg, PW_RID_RESOLVE, 0);
+}
+
 /* ---- the end --------------------------------------------------------------------------- */
 
 static void
@@ -363,7 +407,9 @@ front_thread_new(struct front_shared *shared, size_t index,
 	if (pw_conn_thread_init(t->loop, SCRATCH) != 0)
 		return pw_err_set(err, 0, "buffers of a thread");
 	t->dns = pw_dns_client_new(t->loop);
+	pw_dns_client_on_loss(t->dns, on_resolve_lost, t);
 	t->scan = pw_scan_client_new(t->loop, on_stuck, t);
+	pw_scan_client_on_lost(t->scan, on_scan_lost);
 	t->env = (struct pw_smtp_env){ .loop = t->loop, .cfg = shared->cfg,
 		.hostname = shared->cfg->server.hostname, .tls = shared->tls,
 		.limit = shared->limit,
@@ -371,6 +417,7 @@ front_thread_new(struct front_shared *shared, size_t index,
 		.count = &t->count, .on_session_end = on_session_end,
 		.arg = t };
 	t->env.store = pw_store_client_new(t->loop, on_snapshot, t);
+	pw_store_client_on_lost(t->env.store, on_store_lost);
 	if (pw_pipeline_new(shared->cfg, t->loop, t->dns,
 		pw_scan_client_runner(t->scan), &t->env.pipeline, err) != 0)
 		return -1;

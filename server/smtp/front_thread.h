@@ -21,9 +21,11 @@ struct front_shared {
 	struct pw_limits *limits;
 	struct pw_budget budget;
 	struct pw_loop *main_loop;
-	/* Both are run on the main loop. */
+	/* All are run on the main loop. */
 	void (*on_ended)(void *arg);
 	void (*on_stuck)(void *arg, unsigned number);
+	void (*on_lost)(void *arg, enum pw_role_id peer, unsigned number,
+	    unsigned lane);
 	void *arg;
 };
 

@@ -617,9 +617,135 @@ def no_descriptors():
                                  if n not in b.ledger.stored})
 
 
+def judged(b):
+    """The answer to one mail, and its Authentication-Results."""
+    code, text = rawsmtp.send(b.pw.port, timeout=5)
+    results = ""
+    if code == 250:
+        try:
+            results = pwtest.wait_for(lambda: b.pw.explained(
+                rawsmtp.ident(text)), 3)["auth_results"]
+        except RuntimeError:
+            pass
+    return code, results
+
+
+def is_judged(b):
+    """By SPF (resolve, scan) and DKIM (scan, with the message)."""
+    try:
+        code, results = judged(b)
+    except (OSError, rawsmtp.Closed):
+        return False
+    return code == 250 and "spf=pass" in results and "dkim=none" in results
+
+
+def channels():
+    """Roles without descriptors lose channels; they come back by
+    themselves, and nobody is started again but who was killed."""
+    if not needs_root("channels (their /proc/PID/fd)"):
+        return
+    dns = pwtest.Dnsd(pwtest.scratch("faults-channels-dns"), {
+        "friend.test": [("MX", (10, "mx.friend.test")),
+                        ("TXT", "v=spf1 ip4:127.0.0.1 -all")],
+        "mx.friend.test": [("A", "127.0.0.1")]})
+    b = Bench.__new__(Bench)
+    b.name = "channels"
+    b.pw = pwtest.Postward(pwtest.scratch("faults-channels"), dns=dns,
+                           tls=False, users=("alice",), store=STORE,
+                           dns_more='timeout = "1s";')
+    b.pw.accounts()
+    b.pw.start()
+    try:
+        b.note()
+        pwtest.wait_for(lambda: is_judged(b), 10, 0.2, "a judged mail")
+        before = b.pw.processes()
+        for role in ("scan", "resolve", "front", "store"):
+            starve(b, role)
+        # Who is killed meanwhile is connected all the same, later.
+        for starved, killed in (("front", "resolve"), ("front", "scan-1"),
+                                ("front", "store"), ("store", "scan-1"),
+                                ("scan-2", "store")):
+            starve(b, starved, killed)
+            before[killed] = b.pw.processes()[killed]
+        b.check(b.pw.processes() == before, "no other process is started "
+                "again", "%s, before %s" % (b.pw.processes(), before))
+    finally:
+        b.check(b.pw.stop() == 0, "stop")
+        dns.stop()
+
+
+def leftovers():
+    """What a killed store left in tmp/, and what is none of ours."""
+    with Bench("leftovers") as b:
+        b.expect("250", "before")
+        b.pw.wait_idle()
+        pwtest.ended(b.pw.kill_all())
+        tmp = os.path.join(b.pw.mail, "example.test", "u1", "tmp")
+        left = os.path.join(tmp, "%d.M000001P99999_0_00000000abcd.%s,S=9,W=9" %
+                            (time.time(), "mx.example.test"))
+        other = os.path.join(tmp, "1700000000.M1P2.mx.example.test")
+        for path in (left, other):
+            with open(path, "w") as f:
+                f.write("half of")
+            if ROOT:
+                shutil.chown(path, "mail", "mail")
+        # Nothing of that folder is in the journal.
+        shutil.rmtree(os.path.join(b.pw.state, "journal"))
+        b.note()
+        b.pw.start()
+        try:
+            pwtest.wait_for(lambda: not os.path.exists(left), 10)
+            b.logged("tmp_cleaned.*u1@example.test")
+        except RuntimeError:
+            b.check(False, "ours is removed", os.listdir(tmp))
+        b.check(os.path.exists(other), "another program's stays")
+        os.remove(other)
+        b.expect("250", "afterwards")
+
+
+def starve(b, role, killed=None):
+    """No descriptor more for ROLE, while mails come, and a role is KILLED."""
+    procs = b.pw.processes()
+    pids = [p for name, l in procs.items() for p in l
+            if name == role or name.startswith(role + "-")]
+    old = {pid: limit_of(pid) for pid in pids}
+    # The lowest number that is free is one too many, and so are those of
+    # channels that will end.
+    for pid in pids:
+        used = {int(n) for n in os.listdir("/proc/%d/fd" % pid)}
+        limit(pid, min(8, *(set(range(len(used) + 2)) - used)),
+              old[pid][1])
+    what = "%s without descriptors" % role
+    try:
+        if killed:
+            what += ", %s killed" % killed
+            os.kill(procs[killed][0], 9)
+            pwtest.wait_for(lambda: b.pw.processes().get(
+                killed, procs[killed]) != procs[killed], 10,
+                say=killed + " again")
+            time.sleep(1.5)
+        else:
+            for _ in range(4):
+                try:
+                    code, text = rawsmtp.send(b.pw.port, timeout=5)
+                    b.check(code in (250, 421, 451, 452), what,
+                            "%d %s" % (code, text))
+                except (OSError, rawsmtp.Closed):
+                    pass
+    finally:
+        for pid in pids:
+            limit(pid, *old[pid])
+    try:
+        pwtest.wait_for(lambda: is_judged(b), 15, 0.3)
+        b.check(True, what + ": all works again")
+    except (RuntimeError, OSError, rawsmtp.Closed) as e:
+        b.check(False, what + ": all works again", "%s %s" % (e, judged(b)))
+
+
 TESTS = (disk_full, no_inodes, read_only, sync_fails, db_locked,
          accounts_locked, db_corrupt,
-         db_deleted, accounts_lost, mailbox_gone, quota, no_descriptors)
+         db_deleted, accounts_lost, mailbox_gone, quota, no_descriptors,
+         leftovers, channels)
 
 
 def main():
