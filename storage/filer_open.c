@@ -148,11 +148,17 @@ pw_filer_set(struct pw_filer *f, const struct pw_filer_opts *o)
 void
 pw_filer_replay(struct pw_filer *f)
 {
+	char host[sizeof(f->host)];
+
 	if (f->replay == NULL || pw_replay_run(f, f->replay) != 0)
 		return;
 	pw_replay_free(&f->replay);
-	if (f->replayed != NULL)
-		f->replayed(f->expect_arg, f->host);
+	if (f->replayed == NULL)
+		return;
+	(void)pthread_mutex_lock(&f->lock); /* a reload may change it */
+	memcpy(host, f->host, sizeof(host));
+	(void)pthread_mutex_unlock(&f->lock);
+	f->replayed(f->expect_arg, host);
 }
 
 int

@@ -47,38 +47,12 @@ compare_row(const struct pw_row *row, void *arg)
 	    " needs a restart; restart, or write the running value\n");
 }
 
-/* Does a restart's worth hang on how many groups there are? */
-static bool
-has_restart(const struct pw_section *s)
-{
-	size_t n;
-	const struct pw_option *o = pw_option_table(&n);
-
-	for (size_t i = s->first; i < s->first + s->n; i++)
-		if (!o[i].live)
-			return true;
-	return false;
-}
-
 int
 pw_config_reload_ok(const struct pw_config *old, const struct pw_config *new,
     struct pw_strbuf *report)
 {
 	struct compare c = { old, report, 0 };
-	size_t n;
-	const struct pw_section *s = pw_section_table(&n);
 
-	for (size_t i = 0; i < n; i++) {
-		const struct pw_groups *a = pw_config_groups(old, &s[i]);
-		const struct pw_groups *b = pw_config_groups(new, &s[i]);
-		if (a->n == b->n || !has_restart(&s[i]))
-			continue;
-		begin(&c, b->n > 0 ? &b->v[b->n - 1].at : &new->priv->file,
-		    s[i].name);
-		pw_strbuf_addf(report,
-		    "%zu are running and %zu need a restart; restart, or write "
-		    "as many\n", a->n, b->n);
-	}
 	pw_config_walk(new, compare_row, &c);
 	return c.rc;
 }

@@ -57,6 +57,7 @@ pw_generation_load(struct pw_master *m, struct pw_generation *g,
 void
 pw_generation_free(struct pw_generation *g)
 {
+	pw_sockets_close(g, NULL);
 	pw_pem_free(&g->pem, g->npem);
 	g->npem = 0;
 	pw_config_free(&g->cfg);
@@ -162,6 +163,7 @@ take_over(struct pw_master *m)
 			(void)pw_ipc_send(old->ipc, PW_MSG_DRAIN, 0,
 			    PW_BYTES_NONE, NULL, 0);
 	}
+	pw_sockets_close(&m->gen[0], &m->gen[1]);
 	pw_generation_free(&m->gen[0]);
 	m->gen[0] = m->gen[1];
 	memset(&m->gen[1], 0, sizeof(m->gen[1]));
@@ -224,6 +226,7 @@ drop_new(struct pw_master *m)
 		if (m->proc[i]->generation != 0 && m->proc[i]->pid == 0 &&
 		    m->proc[i]->generation == m->gen[1].number)
 			pw_proc_forget(m->proc[i]);
+	pw_sockets_close(&m->gen[1], &m->gen[0]);
 	pw_generation_free(&m->gen[1]);
 }
 
@@ -251,10 +254,17 @@ static int
 load_new(struct pw_master *m, struct pw_strbuf *report)
 {
 	struct pw_generation *g = &m->gen[1];
+	struct pw_err err = { 0 };
 
-	if (pw_generation_load(m, g, report) != 0)
+	if (pw_generation_load(m, g, report) != 0 ||
+	    pw_config_reload_ok(m->gen[0].cfg, g->cfg, report) != 0)
 		return -1;
-	return pw_config_reload_ok(m->gen[0].cfg, g->cfg, report);
+	if (pw_sockets_open(g, &m->gen[0], &err) != 0) {
+		pw_strbuf_addf(report, "%s; generation %u goes on unchanged\n",
+		    err.text, m->gen[0].number);
+		return -1;
+	}
+	return 0;
 }
 
 void
@@ -277,6 +287,7 @@ pw_reload(struct pw_master *m, uint64_t admin_id)
 	m->reloading = true;
 	pw_strbuf_init(&report, 64 * 1024);
 	if (load_new(m, &report) != 0) {
+		pw_sockets_close(&m->gen[1], &m->gen[0]);
 		pw_generation_free(&m->gen[1]);
 		reload_answer(m, false, pw_strbuf_cstr(&report));
 	} else {

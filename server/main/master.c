@@ -200,7 +200,7 @@ set_up(struct pw_master *m, const struct pw_config *cfg, struct pw_err *err)
 {
 	read_boot_id(m);
 	if (pw_folders_make(cfg, err) != 0 || pw_lock_take(cfg, err) != 0 ||
-	    pw_sockets_open(m, cfg, err) != 0)
+	    pw_sockets_open(&m->gen[0], NULL, err) != 0)
 		return -1;
 	m->control_fd = pw_control_open(cfg, err);
 	if (m->control_fd < 0)

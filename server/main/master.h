@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "host/folders.h"
 #include "host/role.h"
+#include "base/valid.h"
 #include "net/ipc.h"
 #include "net/loop.h"
 #include "smtp/front.h"
@@ -42,16 +43,21 @@ struct pw_proc {
 };
 
 struct pw_listen_socket {
-	int fd;
+	int fd;          /* of this generation; others may have duplicates */
 	size_t listener; /* place in cfg->listener */
+	struct pw_ip ip;
+	uint16_t port;
 	bool given;      /* opened by the service manager */
 };
 
-/* One generation's configuration; freed when its last process has ended. */
+/* One generation's configuration, keys and listening sockets; freed when the
+ * next one serves, or when it has failed. */
 struct pw_generation {
 	struct pw_config *cfg;
 	struct pw_pem *pem;
 	size_t npem;
+	struct pw_listen_socket listen[PW_MAX_LISTEN];
+	size_t nlisten;
 	unsigned number;
 };
 
@@ -66,8 +72,6 @@ struct pw_master {
 	const char *config_file;
 	bool foreground;
 	struct pw_generation gen[2]; /* [0] serves, [1] is starting */
-	struct pw_listen_socket listen[PW_MAX_LISTEN];
-	size_t nlisten;
 	int control_fd;
 	int log_pipe[2];
 	int signal_fd;
@@ -129,9 +133,17 @@ void pw_reload(struct pw_master *m, uint64_t admin_id);
 /* A process of the starting generation failed. */
 void pw_reload_failed(struct pw_master *m, const char *why);
 
-/* sockets.c */
-int pw_sockets_open(struct pw_master *m, const struct pw_config *cfg,
+/*
+ * sockets.c.  Opens what G listens on; what OLD (may be NULL) has open already
+ * is shared.  Without OLD a port that is taken is waited for, 2 s at most; with
+ * it nothing waits.  What was opened stays with G when it fails.
+ */
+int pw_sockets_open(struct pw_generation *g, const struct pw_generation *old,
     struct pw_err *err);
+/* Closes G's; what KEEP does not have (NULL: shares them all) stops listening,
+ * also for processes that still hold it. */
+void pw_sockets_close(struct pw_generation *g,
+    const struct pw_generation *keep);
 /* New clients are refused from now on, so that they try another MX at once. */
 void pw_sockets_shut(struct pw_master *m);
 int pw_control_open(const struct pw_config *cfg, struct pw_err *err);

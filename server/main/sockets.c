@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What master opens while it still may: listening sockets and the control
- * socket.
+ * What master opens for the roles: the listening sockets of a generation, of
+ * which those that the one before has too are shared, and the control socket.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,7 +23,7 @@
 
 /* Roles of a master that was killed a moment ago may still hold the port. */
 static int
-open_listener(const struct pw_listen_opts *opts, struct pw_err *err)
+open_waiting(const struct pw_listen_opts *opts, struct pw_err *err)
 {
 	const struct timespec pause = { .tv_nsec = BUSY_PAUSE_NS };
 	int fd = pw_listen_open(opts, err);
@@ -35,64 +36,121 @@ open_listener(const struct pw_listen_opts *opts, struct pw_err *err)
 	return fd;
 }
 
-static int
-add_socket(struct pw_master *m, size_t listener, const char *address,
-    uint16_t port, int backlog, struct pw_err *err)
+static const struct pw_listen_socket *
+find(const struct pw_generation *g, const struct pw_listen_socket *like)
 {
-	const struct pw_listen_opts opts = { .address = address, .port = port,
-		.backlog = backlog };
-	int fd = pw_notify_listen_fd(address, port);
+	for (size_t i = 0; g != NULL && i < g->nlisten; i++)
+		if (g->listen[i].port == like->port &&
+		    pw_ip_eq(&g->listen[i].ip, &like->ip))
+			return &g->listen[i];
+	return NULL;
+}
 
-	if (m->nlisten == PW_MAX_LISTEN)
+/* An address of its own and "all addresses" cannot have a port together. */
+static bool
+in_our_way(const struct pw_generation *old, const struct pw_listen_socket *s)
+{
+	for (size_t i = 0; old != NULL && i < old->nlisten; i++)
+		if (old->listen[i].port == s->port &&
+		    old->listen[i].ip.family == s->ip.family)
+			return true;
+	return false;
+}
+
+/* Sets S->fd and S->given. */
+static int
+open_socket(const struct pw_generation *old, struct pw_listen_socket *s,
+    const struct pw_listen_opts *opts, struct pw_err *err)
+{
+	const struct pw_listen_socket *same = find(old, s);
+	int fd = same != NULL ? same->fd :
+				pw_notify_listen_fd(opts->address, opts->port);
+
+	s->given = same != NULL ? same->given : fd >= 0;
+	if (fd >= 0) {
+		s->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		if (s->fd < 0 || listen(s->fd, opts->backlog) != 0)
+			return pw_err_sys(err, "%s port %u", opts->address,
+			    opts->port);
+		return 0;
+	}
+	s->fd = old == NULL ? open_waiting(opts, err) :
+			      pw_listen_open(opts, err);
+	if (s->fd < 0 && err->code == EADDRINUSE && in_our_way(old, s))
+		return pw_err_set(err, EADDRINUSE,
+		    "%s port %u: the running configuration listens on this "
+		    "port by another address; restart, or use another port",
+		    opts->address, opts->port);
+	return s->fd < 0 ? -1 : 0;
+}
+
+static int
+add_socket(struct pw_generation *g, const struct pw_generation *old,
+    size_t listener, const char *address, struct pw_err *err)
+{
+	const struct pw_config_listener *l = &g->cfg->listener[listener];
+	const struct pw_listen_opts opts = { .address = address,
+		.port = (uint16_t)l->port, .backlog = (int)l->backlog };
+	struct pw_listen_socket s = { .fd = -1, .listener = listener,
+		.port = opts.port };
+
+	if (g->nlisten == PW_MAX_LISTEN)
 		return pw_err_set(err, EINVAL, "more than %d listening sockets",
 		    PW_MAX_LISTEN);
-	m->listen[m->nlisten].given = fd >= 0;
-	if (fd < 0)
-		fd = open_listener(&opts, err);
-	if (fd < 0)
+	if (pw_ip_parse(pw_bytes_of(address), &s.ip) != 0)
+		return pw_err_set(err, EINVAL, "\"%s\" is not an address",
+		    address);
+	if (open_socket(old, &s, &opts, err) != 0) {
+		if (s.fd >= 0)
+			(void)close(s.fd);
 		return -1;
-	m->listen[m->nlisten].fd = fd;
-	m->listen[m->nlisten].listener = listener;
-	m->nlisten++;
+	}
+	g->listen[g->nlisten++] = s;
 	return 0;
+}
+
+int
+pw_sockets_open(struct pw_generation *g, const struct pw_generation *old,
+    struct pw_err *err)
+{
+	for (size_t i = 0; i < g->cfg->nlistener; i++) {
+		const struct pw_config_listener *l = &g->cfg->listener[i];
+		bool all = strcmp(l->address, "*") == 0;
+		int rc = add_socket(g, old, i, all ? "0.0.0.0" : l->address,
+		    err);
+
+		/* A machine without IPv6 is no error. */
+		if (rc == 0 && all && add_socket(g, old, i, "::", err) != 0 &&
+		    err->code != EAFNOSUPPORT && err->code != EADDRNOTAVAIL)
+			rc = -1;
+		if (rc != 0)
+			return pw_err_prefix(err, "listener %s", l->name);
+	}
+	return 0;
+}
+
+void
+pw_sockets_close(struct pw_generation *g, const struct pw_generation *keep)
+{
+	for (size_t i = 0; i < g->nlisten; i++) {
+		struct pw_listen_socket *s = &g->listen[i];
+
+		/* Those of the service manager go on for who comes after. */
+		if (keep != NULL && !s->given && find(keep, s) == NULL)
+			(void)shutdown(s->fd, SHUT_RDWR);
+		(void)close(s->fd);
+	}
+	g->nlisten = 0;
 }
 
 void
 pw_sockets_shut(struct pw_master *m)
 {
-	/* Those of the service manager go on for who comes after us. */
-	for (size_t i = 0; i < m->nlisten; i++)
-		if (!m->listen[i].given)
-			(void)shutdown(m->listen[i].fd, SHUT_RDWR);
-}
-
-int
-pw_sockets_open(struct pw_master *m, const struct pw_config *cfg,
-    struct pw_err *err)
-{
-	for (size_t i = 0; i < cfg->nlistener; i++) {
-		const struct pw_config_listener *l = &cfg->listener[i];
-		uint16_t port = (uint16_t)l->port;
-		int rc;
-
-		if (strcmp(l->address, "*") == 0) {
-			rc = add_socket(m, i, "0.0.0.0", port, (int)l->backlog,
-			    err);
-			/* A machine without IPv6 is no error. */
-			if (rc == 0 &&
-			    add_socket(m, i, "::", port, (int)l->backlog,
-				err) != 0 &&
-			    err->code != EAFNOSUPPORT &&
-			    err->code != EADDRNOTAVAIL)
-				rc = -1;
-		} else {
-			rc = add_socket(m, i, l->address, port,
-			    (int)l->backlog, err);
-		}
-		if (rc != 0)
-			return pw_err_prefix(err, "listener %s", l->name);
-	}
-	return 0;
+	for (size_t k = 0; k < PW_COUNT(m->gen); k++)
+		for (size_t i = 0; i < m->gen[k].nlisten; i++)
+			if (!m->gen[k].listen[i].given)
+				(void)shutdown(m->gen[k].listen[i].fd,
+				    SHUT_RDWR);
 }
 
 int

@@ -109,9 +109,9 @@ run_front(struct pw_master *m, const struct pw_generation *g,
 	int other[2] = { -1, -1 };
 	size_t nother = 0;
 
-	for (size_t i = 0; i < m->nlisten; i++) {
-		l[i].fd = m->listen[i].fd;
-		l[i].listener = m->listen[i].listener;
+	for (size_t i = 0; i < g->nlisten; i++) {
+		l[i].fd = g->listen[i].fd;
+		l[i].listener = g->listen[i].listener;
 	}
 	for (size_t i = 0; i < m->nproc && nother < PW_COUNT(other); i++)
 		if (m->proc[i] != p && m->proc[i]->id == PW_RID_FRONT &&
@@ -120,7 +120,7 @@ run_front(struct pw_master *m, const struct pw_generation *g,
 	a.cfg = g->cfg;
 	a.master_fd = master_fd;
 	a.listener = l;
-	a.nlistener = m->nlisten;
+	a.nlistener = g->nlisten;
 	a.pem = g->pem;
 	a.npem = g->npem;
 	a.limits_fd = p->limits_fd;
@@ -146,8 +146,8 @@ child_main(struct pw_master *m, struct pw_generation *g, struct pw_proc *p,
 	keep[n++] = m->log_pipe[1];
 	if (p->id == PW_RID_STORE)
 		keep[n++] = role.control_fd = m->control_fd;
-	for (size_t i = 0; p->id == PW_RID_FRONT && i < m->nlisten; i++)
-		keep[n++] = m->listen[i].fd;
+	for (size_t i = 0; p->id == PW_RID_FRONT && i < g->nlisten; i++)
+		keep[n++] = g->listen[i].fd;
 	for (size_t i = 0; p->id == PW_RID_FRONT && i < m->nproc; i++)
 		if (m->proc[i]->limits_fd >= 0)
 			keep[n++] = m->proc[i]->limits_fd;

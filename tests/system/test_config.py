@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -204,6 +205,9 @@ def reload_bad(report, pw):
     with open(pw.file) as f:
         good = f.read()
     broken = os.path.join(pw.folder, "broken.pem")
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen(1)
     with open(broken, "w") as f:
         f.write("-----BEGIN CERTIFICATE-----\nnonsense\n")
     cases = [
@@ -218,15 +222,18 @@ def reload_bad(report, pw):
         ("an unknown stage", '[ "none" ]', '[ "nosuch" ]', "nosuch"),
         ("an unknown symbol's weight", "policy: { ",
          'policy: { weights = [ "NO_SUCH=1" ]; ', "NO_SUCH"),
-        ("another port", "port = %d" % pw.port, "port = %d" %
-         pwtest.free_port(), "restart"),
         ("another state folder", 'state-dir = "%s"' % pw.state,
          'state-dir = "%s2"' % pw.state, "restart"),
         ("another mail root", 'mail-root = "%s"' % pw.mail,
          'mail-root = "%s2"' % pw.mail, "restart"),
-        ("one more listener", "listener: ( ",
+        ("a port that another program has", "listener: ( ",
          'listener: ( { name = "more"; address = "127.0.0.1"; port = %d; }, '
-         % pwtest.free_port(), "restart"),
+         % taken.getsockname()[1], "listener more: cannot bind to"),
+        ("an address that is not ours", "listener: ( ",
+         'listener: ( { name = "more"; address = "192.0.2.1"; port = %d; }, '
+         % pwtest.free_port(), "listener more: cannot bind to"),
+        ("our port by another address", 'address = "127.0.0.1"; port = %d' %
+         pw.port, 'address = "*"; port = %d' % pw.port, "restart"),
     ]
     for what, old, new, words in cases:
         if old not in good:
@@ -250,12 +257,105 @@ def reload_bad(report, pw):
     pw.process.send_signal(signal.SIGHUP)
     pwtest.wait_for(lambda: len(pw.logged("reload.failed")) > lines, 10,
                     say="SIGHUP refused")
+    taken.close()
     with open(pw.file, "w") as f:
         f.write(good)
     report.check(generation(pw) == before and pw.pids("front") == pids,
                  "the old generation goes on")
     code, text = rawsmtp.send(pw.port)
     report.check(code == 250, "a mail after refused reloads", text)
+
+
+def refused(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 2).close()
+        return False
+    except ConnectionRefusedError:
+        return True
+
+
+def listeners(report, pw):
+    """Added, changed, moved and removed by reloads; nobody who is connected
+    or mails meanwhile notices."""
+    extra, later = pwtest.free_port(), pwtest.free_port()
+    with open(pw.file) as f:
+        good = f.read()
+    first = "{ name = \"mx\"; address = \"127.0.0.1\"; port = %d;" % pw.port
+    more = '{ name = "more"; address = "127.0.0.1"; port = %d; ' \
+        'backlog = 7; stages = [ "none" ]; max-message = "1K"; }'
+
+    def reload(old, new):
+        with open(pw.file, "w") as f:
+            f.write(good.replace(old, new, 1))
+        pw.verb("reload")
+
+    def codes(port, size=0):
+        return rawsmtp.send(port, rawsmtp.mail() + b"x" * 70 * size)[0] \
+            if not size else rawsmtp.send(
+                port, rawsmtp.mail() + (b"x" * 70 + b"\r\n") * size)[0]
+
+    report.check(first in good, "place for listeners", good[:500])
+    # One more, before the first: its place in the list changes.
+    reload(first, more % extra + ", " + first)
+    report.check(codes(extra) == 250 and codes(pw.port) == 250, "added")
+    report.check(codes(extra, 100) == 552 and codes(pw.port, 100) == 250,
+                 "each with its own limits")
+    settled(pw)
+    with rawsmtp.Client(extra) as old:
+        old.cmd("EHLO client.friend.test")
+        # It moves to another port; a session on the former one goes on.
+        reload(first, more % later + ", " + first)
+        report.check(refused(extra), "the former port is closed at once")
+        report.check(codes(later) == 250, "the new port")
+        code, _ = old.data(rawsmtp.mail()) if all(
+            c == 250 for c, _ in (old.cmd("MAIL FROM:<a@friend.test>"),
+                                  old.cmd("RCPT TO:<alice@example.test>"))
+        ) else (0, "")
+        report.check(code == 250, "a session of the former port", code)
+    settled(pw)
+    # One that cannot be bound: the good one before it does not stay.
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(1)
+        with open(pw.file, "w") as f:
+            f.write(good.replace(first, more % extra + ", " + more.replace(
+                '"more"', '"bad"') % taken.getsockname()[1] + ", " + first, 1))
+        out = pw.verb("reload", check=False)
+        report.check("listener bad: cannot bind to" in out, "one of two", out)
+    report.check(refused(extra) and codes(later) == 250,
+                 "the old listeners go on")
+    # A generation that fails after its sockets were opened.
+    reload(first, first)
+    report.check(refused(later) and codes(pw.port) == 250, "removed")
+    settled(pw)
+    # Under load, back and forth: no client is turned away.
+    end, lost = threading.Event(), []
+
+    def load():
+        while not end.is_set():
+            try:
+                code, text = rawsmtp.send(pw.port)
+                if code != 250:
+                    lost.append(text)
+            except (OSError, rawsmtp.Closed) as e:
+                lost.append(repr(e))
+    thread = threading.Thread(target=load)
+    thread.start()
+    for n in range(6):
+        reload(first, first if n % 2 else first + " backlog = 99;")
+        reload(first, more % extra + ", " + first)
+    reload(first, first)
+    end.set()
+    thread.join()
+    report.check(not lost, "mail during reloads", lost[:3])
+    settled(pw)
+    master = "/proc/%d/fd" % pw.process.pid
+    count = len(os.listdir(master))
+    reload(first, more % extra + ", " + first)
+    reload(first, first)
+    settled(pw)
+    report.check(len(os.listdir(master)) == count, "no descriptor is left",
+                 "%d, then %d" % (count, len(os.listdir(master))))
 
 
 def peer_certificate(client, name="mx.example.test"):
@@ -365,8 +465,8 @@ def reloads(report):
     shutil.copy(pw.file, pw.file + ".good")
     try:
         generated(report, pw)
-        for step in (reload_good, reload_bad, new_certificate, limits_overlap,
-                     many_reloads, live_store):
+        for step in (reload_good, reload_bad, listeners, new_certificate,
+                     limits_overlap, many_reloads, live_store):
             start = time.monotonic()
             try:
                 step(report, pw)
