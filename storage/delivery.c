@@ -5,7 +5,7 @@
  */
 #include "storage/store.h"
 
-#define DELIVERY_VERSION 1
+#define DELIVERY_VERSION 2
 #define TARGET_MAX 50000u
 
 void
@@ -18,6 +18,7 @@ pw_delivery_enc(struct pw_enc *e, const struct pw_delivery *d)
 		pw_meta_enc(e, d->meta);
 	pw_enc_u64(e, d->size);
 	pw_enc_str(e, d->spool.s);
+	pw_enc_u64(e, d->deadline_ms);
 	pw_enc_u32(e, (uint32_t)d->ntarget);
 	for (size_t i = 0; i < d->ntarget; i++) {
 		const struct pw_target *t = &d->target[i];
@@ -77,6 +78,7 @@ pw_delivery_dec(struct pw_dec *d, struct pw_pool *pool)
 	struct pw_bytes spool = pw_dec_bytes(d);
 	if (spool.len > 0 && pw_id_parse(&o->spool, spool.ptr, spool.len) < 0)
 		d->bad = true;
+	o->deadline_ms = pw_dec_u64(d);
 	o->ntarget = pw_dec_count(d, TARGET_MAX, 26);
 	o->target = pw_pool_array(pool, o->ntarget > 0 ? o->ntarget : 1,
 	    sizeof(*o->target));

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "storage/sysio.h"
 
 #define SCRATCH_MIN ((size_t)256 << 10)
@@ -124,6 +125,12 @@ pw_prepare(struct pw_filer *f, struct pw_scratch *s, struct pw_job *job)
 	struct pw_delivery *d = job->d;
 	int fd = d->fd, r;
 
+	/* The client was told to come again: it must not get it twice. */
+	if (d->deadline_ms != 0 && pw_clock_mono_ms() >= d->deadline_ms) {
+		pw_logf(PW_LOG_WARN, "store.cancel",
+		    "%s: nobody waits for it any more", d->decision->id.s);
+		return pw_job_fail(job, PW_STORE_TEMPFAIL, "too late");
+	}
 	if (pw_rows_waiting(f) > PW_ROWS_WAITING_MAX)
 		return pw_job_fail(job, PW_STORE_TEMPFAIL,
 		    "the databases do not take rows");

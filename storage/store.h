@@ -40,6 +40,9 @@ struct pw_delivery {
 	uint64_t size;      /* octets of the message in it, as it came */
 	struct pw_id spool; /* id.s[0] != 0: the message is this spool file,
 			     * which goes with the answer */
+	/* Until when somebody waits for the answer, by CLOCK_MONOTONIC; what
+	 * is begun later is answered TEMPFAIL and not filed.  0: no matter. */
+	uint64_t deadline_ms;
 	size_t ntarget;     /* 0: only the decision is kept, as durably */
 	struct pw_target *target;
 };

@@ -207,9 +207,11 @@ judged(struct pw_session *s)
 	s->tx->reply_text = j.reply;
 	s->tx->action = pw_action_name(j.action);
 	d = pw_delivery_make(s, &j);
-	if (d != NULL)
+	if (d != NULL) {
+		d->deadline_ms = s->deadline;
 		s->call = pw_store_client_deliver(s->env->store, d, on_stored,
 		    s);
+	}
 	if (s->call == NULL) {
 		pw_count(s->env->count, PW_CNT_STORE_FAILED);
 		answer(s, pw_reply_text(PW_R_STORE_FAILED), "not stored");
@@ -356,7 +358,7 @@ static void
 timed_out(struct pw_session *s)
 {
 	if (s->state == PW_S_END)
-		answer(s, pw_reply_text(PW_R_END_TIME), "no time");
+		refuse(s, PW_R_END_TIME);
 	else
 		/* Stages have shorter limits of their own: it is stuck. */
 		pw_session_limit(s, PW_R_TIMEOUT, PW_CNT_LIMIT_END_TIME,

@@ -8,6 +8,7 @@ as soon as it is put right, without a restart.
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -32,7 +33,7 @@ class Bench:
     """A daemon without judgement, and the account of all that it was sent."""
 
     def __init__(self, name, disk=None, users=("u1", "u2"), prefix=(),
-                 store=STORE, before=None):
+                 store=STORE, smtp="", before=None):
         self.name, self.disk = name, disk
         self.folder = pwtest.scratch("faults-" + name)
         self.mounts = []
@@ -43,7 +44,8 @@ class Bench:
                        self.disk)
         self.pw = pwtest.Postward(
             self.folder, disk=self.disk, tls=False, users=users, store=store,
-            prefix=prefix, listener='stages = [ "none" ]')
+            prefix=prefix, smtp=smtp, dns_more='timeout = "1s";',
+            listener='stages = [ "none" ]')
         self.pw.accounts()
         if before:
             before(self)
@@ -95,6 +97,23 @@ class Bench:
                 code, text = c.reply()
         self.ledger.told(number, code, text)
         return code, text
+
+    def send_on(self, c, min_size):
+        """The next mail on an open session: (its number, code, text)."""
+        number = self.ledger.begin((self.pw.users[0],))
+        raw = pwload.mail(7, number)
+        while len(raw) < min_size:
+            self.ledger.sent[number] = ()
+            number = self.ledger.begin((self.pw.users[0],))
+            raw = pwload.mail(7, number)
+        for line in ("MAIL FROM:<n@friend.test>",
+                     "RCPT TO:<%s@%s>" % (self.pw.users[0], self.pw.domain),
+                     "DATA"):
+            c.cmd(line)
+        c.send(pwload.stuffed(raw))
+        code, text = c.reply()
+        self.ledger.told(number, code, text)
+        return number, code, text
 
     def expect(self, want, what, *users, **more):
         """The next mail is answered as WANT says ("452 4.3.1")."""
@@ -674,6 +693,45 @@ def channels():
         dns.stop()
 
 
+def end_timeout():
+    """smtp.end-timeout: a store, then a stage, that does not answer.  The
+    client hears 451 in time, and nothing of the mail appears later."""
+    with Bench("end-timeout", smtp='end-timeout = "2s"; '
+               'body-in-memory = "64K";') as b:
+        b.expect("250", "before")
+        b.pw.wait_idle()
+        store = b.store()
+        b.note()
+        with rawsmtp.Client(b.pw.port) as small, \
+                rawsmtp.Client(b.pw.port) as large:
+            small.cmd("EHLO mx.friend.test")
+            large.cmd("EHLO mx.friend.test")
+            os.kill(store, signal.SIGSTOP)
+            try:
+                # The large one waits for the store in mid-data.
+                for c, size, want in ((small, 0, 451), (large, 300000, 421)):
+                    begin = time.monotonic()
+                    _, code, text = b.send_on(c, size)
+                    took = time.monotonic() - begin
+                    b.check(code == want and 1.5 < took < 4,
+                            "a store that stands still, %d octets" % size,
+                            "%d %s after %.1f s" % (code, text, took))
+                b.check(small.cmd("NOOP")[0] == 250, "the session goes on")
+            finally:
+                os.kill(store, signal.SIGCONT)
+            count = [v for k, v in b.pw.status().items()
+                     if k.endswith("smtp.limit.end_timeout")]
+            b.check(count and int(count[0]) == 2, "counted", count)
+            _, code, text = b.send_on(small, 0)
+            b.check(code == 250, "the next mail of the session", text)
+        b.logged("nobody waits")
+        b.recovers("a large one afterwards", min_size=300000)
+        b.pw.wait_idle()
+        left = os.listdir(os.path.join(b.pw.mail, ".spool"))
+        b.check(not left, "no spool file is left", left)
+        # settle() finds what was refused and is there.
+
+
 def leftovers():
     """What a killed store left in tmp/, and what is none of ours."""
     with Bench("leftovers") as b:
@@ -745,7 +803,7 @@ def starve(b, role, killed=None):
 TESTS = (disk_full, no_inodes, read_only, sync_fails, db_locked,
          accounts_locked, db_corrupt,
          db_deleted, accounts_lost, mailbox_gone, quota, no_descriptors,
-         leftovers, channels)
+         end_timeout, leftovers, channels)
 
 
 def main():
