@@ -504,6 +504,57 @@ def restarts(report, pw):
                      "log of the death of " + role)
 
 
+def backs_off(report):
+    """A role that ends again and again is started later and later; who mails
+    meanwhile is told to come again, and after a quiet time it starts at
+    once."""
+    pw = pwtest.Postward(pwtest.scratch("config-backoff"), tls=False,
+                         store=SMALL, listener='stages = [ "none" ];')
+    pw.accounts()
+    pw.start()
+
+    def process(role):
+        return pw.processes().get(role, [None])[0]
+
+    def kill(role):
+        """Ends it; how long it was gone, and what clients heard."""
+        pid, heard = process(role), set()
+        os.kill(pid, signal.SIGKILL)
+        begin = time.monotonic()
+        while process(role) in (pid, None) and time.monotonic() < begin + 15:
+            if role == "store":
+                with rawsmtp.Client(pw.port) as c:
+                    c.cmd("EHLO client.friend.test")
+                    heard.add(c.cmd("MAIL FROM:<ines@friend.test>")[0])
+            time.sleep(0.02)
+        return time.monotonic() - begin, heard
+    try:
+        for role in ("store", "front"):
+            gone, codes = [], set()
+            for _ in range(7):
+                took, heard = kill(role)
+                gone.append(took)
+                codes |= heard
+            what = "%s: gone for %s s" % (role, ", ".join(
+                "%.1f" % t for t in gone))
+            report.check(gone[0] < 0.5 and 1.2 < gone[-1] < 10 and
+                         gone[-2] > gone[-4], what)
+            if role == "store":
+                report.check(codes and codes <= {250, 421, 451} and
+                             codes & {421, 451}, "mail meanwhile", str(codes))
+            code, text = rawsmtp.send(pw.port)  # or waits for the front
+            pwtest.wait_for(lambda: rawsmtp.send(pw.port)[0] == 250, 10,
+                            say="mail after " + what)
+            time.sleep(5.5)
+            took, _ = kill(role)
+            report.check(took < 0.5, role + " after a quiet time",
+                         "%.1f s" % took)
+        pwtest.wait_for(lambda: rawsmtp.send(pw.port)[0] == 250, 10,
+                        say="mail at the end")
+    finally:
+        report.check(pw.stop() == 0, "stop")
+
+
 def in_flight(report, pw, port):
     """A mail whose checks take a while when the daemon is told to stop."""
     c = rawsmtp.Client(port)
@@ -753,7 +804,7 @@ def ordinary(report):
 def main():
     report = pwtest.Report("config")
     steps = [(check, (pwtest.scratch("config-check"),)), (reloads, ()),
-             (life, ()), (shared, ()), (background, ()), (formats, ()), (ordinary, ())]
+             (life, ()), (backs_off, ()), (shared, ()), (background, ()), (formats, ()), (ordinary, ())]
     for step, arguments in steps:
         start = time.monotonic()
         try:
