@@ -60,6 +60,16 @@ session_env_unlimited(void)
 }
 
 void
+session_env_proxy(bool on)
+{
+	static struct pw_net net = { .bits = 24 };
+
+	PW_ASSERT(pw_ip_parse(PW_LIT("192.0.2.0"), &net.ip) == 0);
+	test_cfg->listener[0].proxy = (struct pw_netlist){ .v = &net,
+		.n = on ? 1 : 0 };
+}
+
+void
 session_settle(void)
 {
 	while (fake_parts_run() || fake_conn_run())

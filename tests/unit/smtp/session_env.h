@@ -14,6 +14,8 @@ extern struct pw_budget test_budget;
 void session_env_init(bool tls);
 /* Bounds high enough not to be met. */
 void session_env_unlimited(void);
+/* The peer of session_open() begins with a PROXY header. */
+void session_env_proxy(bool on);
 /* A new session of a client at 192.0.2.1. */
 void session_open(void);
 /* Ends it if it is still there; nothing may be left of it. */

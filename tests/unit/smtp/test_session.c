@@ -281,6 +281,66 @@ START_TEST(test_early)
 }
 END_TEST
 
+#define V2 "\r\n\r\n\0\r\nQUIT\n"
+#define T(s) { s, sizeof(s) - 1 }
+
+/* What a balancer sends first, whole and cut everywhere; whom the session then
+ * takes for its client. */
+static const struct {
+	struct {
+		const char *ptr;
+		size_t len;
+	} in;
+	const char *codes, *peer;
+} headers[] = {
+	{ T("PROXY TCP4 198.51.100.7 192.0.2.8 1024 25\r\nNOOP\r\n"),
+	    "220 250", "198.51.100.7" },
+	{ T("PROXY TCP6 2001:db8::1 2001:db8::2 1024 25\r\nNOOP\r\n"),
+	    "220 250", "2001:db8::1" },
+	{ T("PROXY UNKNOWN\r\nNOOP\r\n"), "220 250", "192.0.2.1" },
+	{ T(V2 "\x21\x11\0\x0c\xc6\x33\x64\x07\xc0\0\2\x08\4\0\0\x19"
+	       "NOOP\r\n"),
+	    "220 250", "198.51.100.7" },
+	{ T(V2 "\x20\0\0\0NOOP\r\n"), "220 250", "192.0.2.1" },
+	/* Without it nobody is served, and no line of it is a command. */
+	{ T("EHLO x.test\r\nNOOP\r\n"), "421", NULL },
+	{ T("PROXY TCP4 198.51.100.7 192.0.2.8 1024 99999\r\nNOOP\r\n"),
+	    "421", NULL },
+	{ T(V2 "\x11\x11\0\x0c" "123456789012NOOP\r\n"), "421", NULL },
+	{ T("PROXY TCP4 198.51.100.7"), "", "192.0.2.1" },
+	/* One is enough: the next is a client's text. */
+	{ T("PROXY UNKNOWN\r\nPROXY TCP4 1.2.3.4 1.2.3.4 1 1\r\n"),
+	    "220 500", "192.0.2.1" },
+};
+
+START_TEST(test_proxy)
+{
+	const size_t len = headers[_i].in.len;
+	char was[256], peer[PW_IP_STRLEN];
+
+	session_env_proxy(true);
+	for (size_t piece = 0; piece <= len; piece++) {
+		fake_reset();
+		session_open();
+		ck_assert_uint_eq(fake_conn_output().len, 0);
+		session_feed(pw_bytes(headers[_i].in.ptr, len), piece);
+		if (headers[_i].peer != NULL) {
+			ck_assert_ptr_nonnull(test_env.first);
+			pw_ip_format(&test_env.first->peer, peer);
+			ck_assert_str_eq(peer, headers[_i].peer);
+		} else {
+			ck_assert(!fake_conn_alive());
+		}
+		(void)snprintf(was, sizeof(was), "%s",
+		    codes(fake_conn_output()));
+		ck_assert_msg(strcmp(was, headers[_i].codes) == 0,
+		    "in pieces of %zu: %s", piece, was);
+		session_close();
+	}
+	session_env_proxy(false);
+}
+END_TEST
+
 START_TEST(test_limits)
 {
 	static const char *const noops =
@@ -338,6 +398,7 @@ pw_suite_smtp_session(void)
 	tcase_add_loop_test(tc, test_store_codes, 0, 5);
 	tcase_add_loop_test(tc, test_actions, 0, 7);
 	tcase_add_loop_test(tc, test_early, 0, 4);
+	tcase_add_loop_test(tc, test_proxy, 0, PW_COUNT(headers));
 	tcase_add_test(tc, test_limits);
 	suite_add_tcase(s, tc);
 	return s;
