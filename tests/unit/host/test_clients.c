@@ -10,6 +10,7 @@
 #include "net/ipc.h"
 
 static struct pw_loop *loop;
+static struct pw_scan_pool *pool;
 static struct pw_ipc *peer;
 static bool silent;
 static unsigned frames, answers, crashed, late, stuck;
@@ -96,6 +97,7 @@ setup(void)
 
 	loop = pw_loop_new(&err);
 	ck_assert_ptr_nonnull(loop);
+	pool = pw_scan_pool_new();
 	frames = answers = crashed = late = stuck = 0;
 	silent = false;
 }
@@ -104,12 +106,13 @@ static void
 teardown(void)
 {
 	pw_ipc_free(&peer);
+	pw_scan_pool_free(&pool);
 	pw_loop_free(&loop);
 }
 
 START_TEST(test_scan)
 {
-	struct pw_scan_client *c = pw_scan_client_new(loop, on_stuck, NULL);
+	struct pw_scan_client *c = pw_scan_client_new(loop, pool, on_stuck, NULL);
 	const struct pw_scan_runner *r = pw_scan_client_runner(c);
 	void *h;
 
