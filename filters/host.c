@@ -174,6 +174,10 @@ host_cut(struct pw_ctx *c, uint64_t offset, uint32_t len, const char *why)
 	    o->cut[o->ncut - 1].offset + o->cut[o->ncut - 1].len : 0;
 
 	(void)why;
+	if (c->stage->desc != &pw_stage_structure) {
+		o->clipped = true;
+		return -1;
+	}
 	if (m == NULL || len == 0 || offset < end || offset > m->header_len ||
 	    len > m->header_len - offset)
 		return -1;
@@ -199,9 +203,13 @@ host_cut(struct pw_ctx *c, uint64_t offset, uint32_t len, const char *why)
 static int
 host_meta(struct pw_ctx *c, struct pw_slice block)
 {
-	struct pw_bytes copy = pw_pool_copy(c->env->pool,
-	    pw_bytes(block.ptr, block.len));
+	struct pw_bytes copy;
 
+	if (c->stage->desc != &pw_stage_structure) {
+		c->out->clipped = true;
+		return -1;
+	}
+	copy = pw_pool_copy(c->env->pool, pw_bytes(block.ptr, block.len));
 	if (copy.ptr == NULL)
 		return -1;
 	c->out->meta = copy;
