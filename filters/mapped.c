@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* See mapped.h.  In scan for every message; in front for stages that an admin
- * has moved there. */
+/* See mapped.h.  In front, for stages that an admin has moved there from
+ * scan. */
 #include "filters/mapped.h"
 
 #include <fcntl.h>
