@@ -341,6 +341,18 @@ host_field(struct pw_ctx *c, size_t i, struct pw_slice *name,
 	return 0;
 }
 
+static int
+host_part(struct pw_ctx *c, size_t i, struct pw_part *out)
+{
+	const struct pw_env *env = c->env;
+
+	*out = (struct pw_part){ 0 };
+	if (env->msg == NULL || env->parts == NULL ||
+	    c->phase < PW_PHASE_BODY)
+		return -1;
+	return pw_parts_get(env->parts, env->msg, env->pool, i, out);
+}
+
 static void *
 host_alloc(struct pw_ctx *c, size_t n)
 {
@@ -400,6 +412,7 @@ static const struct pw_host table = {
 	.ticket = host_ticket,
 	.finish = pw_ticket_finish,
 	.option = host_option,
+	.part = host_part,
 };
 
 const struct pw_host *

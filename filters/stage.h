@@ -101,6 +101,18 @@ struct pw_dns_reply {
 	const struct pw_dns_record *record;
 };
 
+/* A leaf of the message's MIME tree, decoded. */
+struct pw_part {
+	struct pw_slice type, subtype; /* "text", "html" */
+	struct pw_slice charset;       /* as it says; the content is as it came */
+	struct pw_slice name;          /* of the file, or empty */
+	struct pw_slice disposition;   /* "attachment", or empty */
+	struct pw_slice content;       /* without its transfer encoding */
+	uint16_t depth;                /* 0: the message itself */
+	uint16_t flags;                /* PW_PART_... */
+};
+#define PW_PART_CLIPPED 1u /* the bound of all decoded content was met */
+
 /* A promise to answer later, for stages that talk to outside programs. */
 struct pw_ticket {
 	uint32_t slot, generation;
@@ -175,6 +187,15 @@ struct pw_host {
 
 	/* In init(): the value of one of the stage's own options, or NULL. */
 	const char *(*option)(const struct pw_stage_conf *, const char *name);
+
+	/*
+	 * Leaf I of the message, in its order; the host decodes a message once
+	 * for all stages, when one asks.  Only in scan, from BODY on; -1 past
+	 * the last.  At most 1,000 parts, 50 deep, with 32 MB of content; a
+	 * message beyond what may be parsed has none, and stage structure says
+	 * so with MIME_COMPLEX.
+	 */
+	int (*part)(struct pw_ctx *, size_t i, struct pw_part *out);
 };
 
 struct pw_symbol {

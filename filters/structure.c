@@ -262,9 +262,8 @@ parse(struct pw_meta *m, const struct pw_msgview *v, struct pw_pool *pool,
 	g_object_unref(stream);
 }
 
-/* The bound that keeps GMime away from the message, or NULL. */
-static const char *
-too_wild(const struct pw_msgview *v)
+const char *
+pw_structure_bound(const struct pw_msgview *v)
 {
 	if (v->capped && v->unread > 0)
 		return "there are more than 4096 header fields";
@@ -289,7 +288,7 @@ make_meta(const struct pw_msgview *v, struct pw_pool *pool, const char **bound)
 		return NULL;
 	m->header_len = v->header_len;
 	plain_fields(m, v, pool);
-	*bound = too_wild(v);
+	*bound = pw_structure_bound(v);
 	if (*bound == NULL && v->all.len > 0)
 		parse(m, v, pool, bound);
 	m->complex = *bound != NULL;

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "filters/plugin.h"
 #include "filters/registry.h"
+#include "filters/scanner.h"
 #include "filters/tickets.h"
 #include "main/stage_case.h"
 
@@ -34,6 +35,7 @@ struct harness {
 	struct pw_facts fact, found;
 	struct pw_dns_set *recorded, *given;
 	struct pw_msgview view;
+	struct pw_parts parts;
 	struct pw_ticket ticket;
 	bool finished;
 	struct pw_env env;
@@ -109,6 +111,7 @@ read_files(struct harness *h, struct pw_err *err)
 		if (rc == 0 && pw_msgview_init(&h->view, message,
 		    h->pool) == 0)
 			h->env.msg = &h->view;
+		h->env.parts = &h->parts;
 	}
 	json_decref(facts);
 	json_decref(answers);
@@ -122,6 +125,7 @@ set_up(struct harness *h, struct pw_err *err)
 	char text[512] = "";
 
 	h->pool = pw_pool_new(POOL_MAX);
+	pw_structure_init();
 	h->loop = pw_loop_new(err);
 	h->recorded = pw_dns_set_new(h->pool);
 	h->given = pw_dns_set_new(h->pool);

@@ -467,6 +467,26 @@ def garbage(out):
         d.check(d.count("pipeline.crashes") == 0, "no process ended")
 
 
+def decoded(out):
+    """The host decodes the parts of a message for a stage; only in scan."""
+    message = rawsmtp.mail("parts", "--x\r\nContent-Type: text/html\r\n"
+                           "Content-Transfer-Encoding: quoted-printable\r\n"
+                           "\r\na=3Db\r\n--x\r\n\r\nc\r\n--x--\r\n",
+                           "X-Do: parts\r\nMIME-Version: 1.0\r\n"
+                           "Content-Type: multipart/mixed; boundary=x\r\n")
+    with Daemon(out, "decoded", ["trouble"],
+                '{ name = "trouble"; role = "auto"; }') as d:
+        for role, want in (("scan", ["text/html: a=b", "text/plain: c"]),
+                           ("front", [])):
+            rec = d.accepted("parts in " + role, message)
+            got = rec and [e["text"].strip()
+                           for e in d.evidence(rec, "TROUBLE")]
+            d.check(got == want, "what it got in " + role, got)
+            if role == "scan":
+                d.change('role = "auto"', 'role = "front"')
+                d.pw.verb("reload")
+
+
 def memory(out):
     """Memory has a bound: what passes it is a crash of one process."""
     with Daemon(out, "memory", ["trouble"],
@@ -589,7 +609,7 @@ def main():
     out.build(source("trouble.c"))
     out.build(source("patient.c"))
     tests = [third_party, refused, roles, crashes, others_unhurt, hangs,
-             garbage, memory, answers, budget, slow_front, dead]
+             garbage, decoded, memory, answers, budget, slow_front, dead]
     dns = pwtest.Dnsd(os.path.join(pwtest.scratch("stages-dns"), "dns"), ZONE)
 
     def with_dns(out):

@@ -103,6 +103,21 @@ facts(struct pw_ctx *ctx)
 	host->evidence(ctx, "TROUBLE", 1, "undeclared facts");
 }
 
+static void
+parts(struct pw_ctx *ctx)
+{
+	struct pw_part p;
+	char text[128];
+
+	for (size_t i = 0; host->part(ctx, i, &p) == 0; i++) {
+		snprintf(text, sizeof(text), "%.*s/%.*s: %.*s",
+		    (int)p.type.len, p.type.ptr, (int)p.subtype.len,
+		    p.subtype.ptr, (int)(p.content.len < 40 ? p.content.len :
+		    40), p.content.ptr);
+		host->evidence(ctx, "TROUBLE", 0.01, text);
+	}
+}
+
 static enum pw_run
 act(struct pw_ctx *ctx, const char *what)
 {
@@ -133,6 +148,8 @@ act(struct pw_ctx *ctx, const char *what)
 		return PW_RUN_ERROR;
 	} else if (strncmp(what, "pending", 7) == 0)
 		return PW_RUN_PENDING;
+	else if (strncmp(what, "parts", 5) == 0)
+		parts(ctx);
 	else if (strncmp(what, "hit", 3) == 0)
 		host->evidence(ctx, "TROUBLE", 1, "as it was told");
 	return PW_RUN_NEXT;
