@@ -74,9 +74,10 @@ pw_stage_check(const struct pw_stage *d, struct pw_err *err)
 	if (d->timeout_ms == 0 || d->timeout_ms > 300000)
 		return pw_err_set(err, 0, "stage %s: its time limit must be 1 "
 		    "to 300000 ms", d->name);
-	if (d->on_error > PW_ERR_HOLD)
-		return pw_err_set(err, 0, "stage %s: unknown rule for errors",
-		    d->name);
+	if (d->on_error > PW_ERR_HOLD || d->scope > PW_SCOPE_RECIPIENT ||
+	    d->cost > PW_COST_DEAR)
+		return pw_err_set(err, 0, "stage %s: unknown rule for errors, "
+		    "scope or cost", d->name);
 	return check_symbols(d, err);
 }
 

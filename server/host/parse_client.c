@@ -19,6 +19,7 @@
 struct parse {
 	struct parse *next;
 	int fd;
+	bool again; /* a process ended with it once */
 	pw_parse_cb cb;
 	void *arg;
 };
@@ -49,17 +50,30 @@ answer(struct parse *p, const struct pw_meta *m)
 	free(p);
 }
 
-/* The worker is gone or useless: its file is not tried again. */
+/* The worker is gone or useless.  Its process may have ended of something else
+ * than this file, a message that front had given it: the file has a second try,
+ * unless it was GUILTY. */
 static void
-worker_close(struct worker *w)
+worker_close(struct worker *w, bool guilty)
 {
+	struct pw_parse_client *c = w->c;
 	struct parse *p = w->now;
 
 	w->now = NULL;
 	pw_timer_stop(&w->timer);
 	pw_ipc_free(&w->ipc);
-	if (p != NULL)
+	if (p == NULL)
+		return;
+	if (guilty || p->again) {
 		answer(p, NULL);
+		return;
+	}
+	p->again = true;
+	p->next = c->first;
+	c->first = p;
+	if (p->next == NULL)
+		c->last = &p->next;
+	c->queued++;
 }
 
 static void
@@ -95,7 +109,7 @@ on_close(struct pw_ipc *ipc)
 {
 	struct worker *w = pw_ipc_arg(ipc);
 
-	worker_close(w);
+	worker_close(w, false);
 	pump(w->c);
 }
 
@@ -107,7 +121,7 @@ on_late(struct pw_timer *t)
 
 	/* Without its channel the process finds no more work of ours; front's
 	 * deadline or its own limits end it. */
-	worker_close(w);
+	worker_close(w, true);
 	pump(w->c);
 }
 
@@ -127,11 +141,9 @@ pump(struct pw_parse_client *c)
 		w->now = p;
 		if (pw_ipc_send(w->ipc, PW_MSG_PARSE, 0, PW_BYTES_NONE, &p->fd,
 			1) != 0) {
-			worker_close(w);
+			worker_close(w, false);
 			continue;
 		}
-		(void)close(p->fd);
-		p->fd = -1;
 		pw_timer_set(c->loop, &w->timer, DEADLINE_MS, on_late);
 	}
 }
@@ -167,7 +179,7 @@ pw_parse_client_channel(struct pw_parse_client *c, unsigned number, int fd)
 		(void)close(fd);
 		return;
 	}
-	worker_close(&c->worker[number]);
+	worker_close(&c->worker[number], false);
 	c->worker[number].ipc = pw_ipc_new(c->loop, fd, &ops,
 	    &c->worker[number]);
 	pump(c);
@@ -202,7 +214,7 @@ pw_parse_client_free(struct pw_parse_client **cp)
 	*cp = NULL;
 	pw_loop_undefer(c->loop, &c->defer);
 	for (size_t i = 0; i < MAX_SCANS; i++)
-		worker_close(&c->worker[i]);
+		worker_close(&c->worker[i], true);
 	while (c->first != NULL) {
 		struct parse *p = c->first;
 
