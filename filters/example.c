@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE /* memmem */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -53,7 +54,7 @@ static const struct pw_stage stage = { .size = sizeof(struct pw_stage),
 	.phases = PW_PHASE_BIT(PW_PHASE_HEADER), .symbols = symbols,
 	.options = options, .roles = PW_ROLE_SCAN | PW_ROLE_FRONT,
 	.role = PW_ROLE_SCAN, .scope = PW_SCOPE_MESSAGE, .timeout_ms = 1000,
-	.init = init, .run = run };
+	.init = init, .fini = free, .run = run };
 
 const struct pw_stage *
 pw_stage_entry(void)

@@ -190,8 +190,10 @@ START_TEST(test_scan_shared)
 	ck_assert_uint_eq(crashed, 1);
 	ck_assert_uint_eq(late, 0);
 	silent = false;
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++) {
 		pw_scan_client_channel(c[i], 1, channel());
+		end[i] = peer;
+	}
 	run(60);
 	ck_assert_uint_eq(answers, 1);
 	/* Whoever waits is woken when the other is done. */
@@ -201,8 +203,10 @@ START_TEST(test_scan_shared)
 	for (int i = 0; i < 20 && answers < 11; i++)
 		run(40);
 	ck_assert_uint_eq(answers, 11);
-	pw_scan_client_free(&c[0]);
-	pw_scan_client_free(&c[1]);
+	for (int i = 0; i < 2; i++) {
+		pw_scan_client_free(&c[i]);
+		pw_ipc_free(&end[i]);
+	}
 	peer = NULL;
 }
 END_TEST
