@@ -260,9 +260,15 @@ def roles(out):
         d.check(got and got[0]["shadow"] and
                 abs(score - rec["score"] - 0.5) < 1e-6,
                 "a symbol is recorded, not counted", rec)
+        d.change('role = "front"', 'role = "bridge"')
+        said = d.pw.verb("reload", check=False)
+        d.check("stage[0].role" in said and "goes on unchanged" in said,
+                "a reload that does not fit", said)
         body = b"x" * 70 + b"\r\n"
-        d.accepted("larger than front holds in memory",
-                   mail(won) + body * 20000)
+        rec = d.accepted("larger than front holds in memory",
+                         mail(won) + body * 20000)
+        d.check(rec and d.run(rec, "subject-words")[0]["reason"] ==
+                "too large for the role front", "is could not run", rec)
 
 
 def refused(out):
