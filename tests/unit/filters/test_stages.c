@@ -54,7 +54,7 @@ START_TEST(test_ordinary)
 	ck_assert_ptr_nonnull(strstr(res->auth_results, "iprev=pass"));
 	ck_assert_ptr_nonnull(strstr(res->auth_results, "dkim=none"));
 	ck_assert_uint_eq(res->ncut, 1);
-	ck_assert_int_eq(memcmp(MAIL + res->cut[0].offset,
+	ck_assert_int_eq(memcmp(&MAIL[res->cut[0].offset],
 	    "Authentication-Results:", 23), 0);
 	ck_assert_uint_eq(res->nfield, 1);
 	ck_assert_str_eq(res->field[0].name, "Received-SPF");
