@@ -10,6 +10,7 @@
 #include "base/pool.h"
 #include "dns/dns.h"
 #include "filters/msgview.h"
+#include "filters/parts.h"
 #include "filters/stage.h"
 #include "net/meta.h"
 
@@ -45,6 +46,7 @@ struct pw_env {
 	const struct pw_facts *fact[3]; /* looked at in this order; or NULL */
 	const struct pw_dns_set *dns[2];
 	const struct pw_msgview *msg;   /* NULL: none yet */
+	struct pw_parts *parts;         /* of it; NULL: not decoded here */
 	int64_t now_us;
 	uint8_t seed[16];
 };

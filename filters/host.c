@@ -174,6 +174,10 @@ host_cut(struct pw_ctx *c, uint64_t offset, uint32_t len, const char *why)
 	    o->cut[o->ncut - 1].offset + o->cut[o->ncut - 1].len : 0;
 
 	(void)why;
+	if (c->stage->desc != &pw_stage_structure) {
+		o->clipped = true;
+		return -1;
+	}
 	if (m == NULL || len == 0 || offset < end || offset > m->header_len ||
 	    len > m->header_len - offset)
 		return -1;
@@ -199,9 +203,13 @@ host_cut(struct pw_ctx *c, uint64_t offset, uint32_t len, const char *why)
 static int
 host_meta(struct pw_ctx *c, struct pw_slice block)
 {
-	struct pw_bytes copy = pw_pool_copy(c->env->pool,
-	    pw_bytes(block.ptr, block.len));
+	struct pw_bytes copy;
 
+	if (c->stage->desc != &pw_stage_structure) {
+		c->out->clipped = true;
+		return -1;
+	}
+	copy = pw_pool_copy(c->env->pool, pw_bytes(block.ptr, block.len));
 	if (copy.ptr == NULL)
 		return -1;
 	c->out->meta = copy;
@@ -333,6 +341,18 @@ host_field(struct pw_ctx *c, size_t i, struct pw_slice *name,
 	return 0;
 }
 
+static int
+host_part(struct pw_ctx *c, size_t i, struct pw_part *out)
+{
+	const struct pw_env *env = c->env;
+
+	*out = (struct pw_part){ 0 };
+	if (env->msg == NULL || env->parts == NULL ||
+	    c->phase < PW_PHASE_BODY)
+		return -1;
+	return pw_parts_get(env->parts, env->msg, env->pool, i, out);
+}
+
 static void *
 host_alloc(struct pw_ctx *c, size_t n)
 {
@@ -392,6 +412,7 @@ static const struct pw_host table = {
 	.ticket = host_ticket,
 	.finish = pw_ticket_finish,
 	.option = host_option,
+	.part = host_part,
 };
 
 const struct pw_host *

@@ -41,7 +41,7 @@ params(struct pw_mime_json *j, struct pw_strbuf *out, GMimeContentType *ct)
 	int n = list != NULL ? g_mime_param_list_length(list) : 0;
 
 	if (n > (int)PW_MIME_PARAMS_MAX) {
-		j->complex = true;
+		j->bound = "a part has more than 100 parameters";
 		n = 0;
 	}
 	pw_strbuf_adds(out, ",\"params\":{");
@@ -133,7 +133,7 @@ multipart(struct pw_mime_json *j, GMimeMultipart *mp, unsigned depth,
 
 	disposition(j, out, GMIME_OBJECT(mp));
 	pw_strbuf_adds(out, ",\"parts\":[");
-	for (int i = 0; i < n && !j->complex && !out->overflow; i++) {
+	for (int i = 0; i < n && j->bound == NULL && !out->overflow; i++) {
 		if (i > 0)
 			pw_strbuf_addc(out, ',');
 		walk(j, g_mime_multipart_get_part(mp, i), depth + 1, out);
@@ -162,10 +162,12 @@ walk(struct pw_mime_json *j, GMimeObject *o, unsigned depth,
 {
 	GMimeContentType *ct = g_mime_object_get_content_type(o);
 
-	if (++j->parts > PW_MIME_PARTS_MAX || depth > PW_MIME_DEPTH_MAX) {
-		j->complex = true;
+	if (++j->parts > PW_MIME_PARTS_MAX)
+		j->bound = "there are more than 1000 parts";
+	else if (depth > PW_MIME_DEPTH_MAX)
+		j->bound = "parts are nested more than 50 deep";
+	if (j->bound != NULL)
 		return;
-	}
 	pw_strbuf_adds(out, "{\"type\":");
 	json_string(j, out, g_mime_content_type_get_media_type(ct));
 	pw_strbuf_adds(out, ",\"subtype\":");
@@ -211,7 +213,7 @@ addresses(struct pw_mime_json *j, InternetAddressList *list, unsigned depth,
 			continue;
 		}
 		if (*n >= PW_MIME_ADDRESSES_MAX) {
-			j->complex = true;
+			j->bound = "a field has more than 1000 addresses";
 			return;
 		}
 		addr = internet_address_mailbox_get_addr(

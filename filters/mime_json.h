@@ -23,7 +23,8 @@ struct pw_mime_json {
 	const char *base; /* the message's bytes, for counting lines */
 	bool crlf;        /* its lines end in CRLF */
 	unsigned parts;
-	bool complex;     /* a bound was met; what was written is useless */
+	const char *bound; /* one that was met, in words: what was written is
+			    * useless then; else NULL */
 };
 
 /* Both append to OUT, whose maximum is the bound of the text. */

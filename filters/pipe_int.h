@@ -16,7 +16,10 @@
 #ifndef PW_FILTERS_PIPE_INT_H
 #define PW_FILTERS_PIPE_INT_H
 
+#include <stdatomic.h>
+
 #include "filters/eval.h"
+#include "filters/mapped.h"
 #include "filters/pipeline.h"
 #include "filters/policy.h"
 #include "filters/registry.h"
@@ -34,7 +37,7 @@ struct pw_pipeline {
 	struct pw_registry *reg;
 	struct pw_weights *weights;
 	const char *authserv_id;
-	uint64_t jobs, crashes, garbage, refused_jobs;
+	_Atomic uint64_t jobs, crashes, garbage, refused_jobs; /* read by any */
 };
 
 enum pw_slot_state {
@@ -78,7 +81,7 @@ struct pw_slot {
 	uint8_t stage, phase, state;
 	bool ran;       /* started_ms is set */
 	bool cancelled; /* given up: cancel() is due if it is async */
-	bool crashed;
+	bool alone;     /* a process ended with its job: it gets its own */
 };
 
 struct pw_scanjob {
@@ -103,6 +106,9 @@ struct pw_pipe {
 	uint64_t mail_size, header_len, end_started;
 	unsigned nrcpt;
 	int fd;
+	struct pw_mapped map;   /* of the message, for stages that run here */
+	struct pw_msgview view;
+	bool viewed;
 	uint8_t phase; /* that is waited for, or was last */
 	uint8_t given_up; /* cost classes given up for want of time */
 	bool in_trans, stepping;
@@ -117,6 +123,10 @@ struct pw_base_facts {
 /* Fills ENV for a run on SIDE; *base must live as long. */
 void pw_pipe_env(struct pw_pipe *pipe, struct pw_side *side,
     struct pw_base_facts *base, struct pw_env *env);
+
+/* The message for a stage that runs in front: NULL and *why when it cannot be
+ * had there. */
+const struct pw_msgview *pw_pipe_view(struct pw_pipe *pipe, const char **why);
 
 /* pipe_run.c */
 void pw_slot_add(struct pw_pipe *pipe, struct pw_side *side, size_t stage,

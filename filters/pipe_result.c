@@ -32,12 +32,14 @@ evidence_of(const struct pw_pipe *pipe, const struct pw_slot *s,
     const struct pw_out_evidence *e)
 {
 	const struct pw_loaded *l = &pipe->p->reg->v[s->stage];
+	const struct pw_weight *w = pw_weights_get(pipe->p->weights,
+	    l->desc->name, e->symbol);
 
 	return (struct pw_pipe_evidence){ .stage = l->desc->name,
 		.symbol = e->symbol, .scope = l->desc->scope,
-		.shadow = l->shadow, .text = e->text,
-		.weight = e->factor * pw_weights_get(pipe->p->weights,
-		    l->desc->name, e->symbol) };
+		.shadow = l->shadow || (w != NULL && w->shadow),
+		.text = e->text,
+		.weight = w != NULL ? e->factor * w->weight : 0 };
 }
 
 /* ---- early -------------------------------------------------------------------------- */

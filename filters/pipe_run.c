@@ -8,7 +8,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#define SLOW_US 20000u  /* of a run in front */
 #define SLOTS_MAX 8192u /* of a transaction: stages times phases and RCPTs */
+
+static bool
+is_message(unsigned phase)
+{
+	return phase >= PW_PHASE_HEADER;
+}
 
 static struct pw_loaded *
 stage_of(const struct pw_slot *s)
@@ -30,13 +37,16 @@ count(struct pw_slot *s)
 {
 	struct pw_loaded *l = stage_of(s);
 
-	l->runs++;
-	l->wall_us += s->wall_us;
-	l->cpu_us += s->cpu_us;
-	l->hits += s->out.state == PW_OUTCOME_HIT;
-	l->nohits += s->out.state == PW_OUTCOME_NO_HIT;
-	l->na += s->out.state == PW_OUTCOME_NA;
-	l->failed += s->out.state == PW_OUTCOME_FAILED;
+	static const uint8_t outcome[] = { [PW_OUTCOME_HIT] = PW_SC_HITS,
+		[PW_OUTCOME_NO_HIT] = PW_SC_NOHITS, [PW_OUTCOME_NA] = PW_SC_NA,
+		[PW_OUTCOME_FAILED] = PW_SC_ERRORS };
+
+	pw_stage_count(&l->count, PW_SC_RUNS, 1);
+	pw_stage_count(&l->count, PW_SC_WALL_US, s->wall_us);
+	pw_stage_count(&l->count, PW_SC_CPU_US, s->cpu_us);
+	pw_stage_count(&l->count, (enum pw_stage_count)outcome[s->out.state],
+	    1);
+	pw_stage_count(&l->count, PW_SC_REJECTED, s->out.clipped);
 }
 
 /* No more questions, ticket or timer. */
@@ -237,6 +247,23 @@ pw_slot_take(struct pw_slot *s)
 	/* Of the role scan: another stage of its job is to come first. */
 }
 
+/* It ran on the loop, and every session of this thread waited: told at the
+ * first time and then ever more rarely, counted always. */
+static void
+note_slow(const struct pw_slot *s)
+{
+	struct pw_loaded *l = stage_of(s);
+	uint64_t n;
+
+	pw_stage_count(&l->count, PW_SC_SLOW, 1);
+	n = atomic_load_explicit(&l->count.v[PW_SC_SLOW],
+	    memory_order_relaxed);
+	if ((n & (n - 1)) == 0)
+		pw_logf(PW_LOG_WARN, "stage.slow", "stage %s held up its loop "
+		    "for %u ms; let it run in the role scan", l->desc->name,
+		    s->out.wall_us / 1000);
+}
+
 static void
 run_here(struct pw_slot *s)
 {
@@ -249,8 +276,19 @@ run_here(struct pw_slot *s)
 		s->started_ms = pw_clock_mono_ms();
 	}
 	pw_pipe_env(s->pipe, s->side, &base, &env);
+	if (is_message(s->phase) && s->pipe->fd >= 0) {
+		const char *why;
+
+		env.msg = pw_pipe_view(s->pipe, &why);
+		if (env.msg == NULL) {
+			pw_slot_fail(s, why);
+			return;
+		}
+	}
 	pw_eval_run(&env, stage_of(s), (enum pw_phase)s->phase, &hook,
 	    &s->out);
+	if (s->out.wall_us > SLOW_US)
+		note_slow(s);
 	if (s->ticket.generation != 0 &&
 	    s->out.state != PW_OUTCOME_PENDING) {
 		pw_ticket_close(s->ticket);
@@ -324,12 +362,6 @@ pw_slot_add(struct pw_pipe *pipe, struct pw_side *side, size_t stage,
 }
 
 /* ---- waiting and ending --------------------------------------------------------------- */
-
-static bool
-is_message(unsigned phase)
-{
-	return phase >= PW_PHASE_HEADER;
-}
 
 static bool
 holds_up(const struct pw_pipe *pipe, const struct pw_slot *s,

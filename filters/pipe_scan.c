@@ -14,11 +14,20 @@ is_message(unsigned phase)
 	return phase >= PW_PHASE_HEADER;
 }
 
+/* Plug-ins travel alone, so that their time limits and crashes are theirs. */
+static bool
+travels_alone(const struct pw_slot *s)
+{
+	return s->alone || s->pipe->p->reg->v[s->stage].plugin;
+}
+
 /* Runs of this kind may share a job. */
 static bool
 same_kind(const struct pw_slot *a, const struct pw_slot *b)
 {
-	return a->side == b->side && is_message(a->phase) ==
+	if (a == b)
+		return true;
+	return !travels_alone(a) && !travels_alone(b) && a->side == b->side && is_message(a->phase) ==
 	    is_message(b->phase);
 }
 
@@ -88,6 +97,24 @@ log_failure(const struct pw_scanjob *job, const char *reason)
 	pw_log_end(&l);
 }
 
+/* A process ended with this job: each of its runs has one more try, alone, so
+ * that the one that did it is found and nobody pays for it or for an accident.
+ * False when that has been. */
+static bool
+try_again(struct pw_scanjob *job)
+{
+	if (job->slot[0]->alone)
+		return false;
+	for (size_t i = 0; i < job->n; i++) {
+		job->slot[i]->alone = true;
+		job->slot[i]->state = PW_SLOT_NEW;
+	}
+	pw_logf(PW_LOG_NOTICE, "scan.again", "session=%s: a scan process "
+	    "ended; %zu of its runs are made again one by one",
+	    job->pipe->info.id.s, job->n);
+	return true;
+}
+
 /* All runs of the job could not be made. */
 static void
 fail_job(struct pw_scanjob *job, const char *reason)
@@ -95,6 +122,8 @@ fail_job(struct pw_scanjob *job, const char *reason)
 	struct pw_pipe *pipe = job->pipe;
 	bool crashed = strcmp(reason, "crashed") == 0;
 
+	if (crashed && try_again(job))
+		return;
 	log_failure(job, reason);
 	if (crashed) {
 		pipe->p->crashes++;

@@ -88,26 +88,35 @@ pw_pipeline_show(const struct pw_pipeline *p, struct pw_strbuf *out)
 }
 
 void
-pw_pipeline_status(const struct pw_pipeline *p, struct pw_strbuf *out)
+pw_pipeline_status(const struct pw_pipeline *const *p, size_t n,
+    struct pw_strbuf *out)
 {
-	for (size_t i = 0; i < p->reg->n; i++) {
-		const struct pw_loaded *l = &p->reg->v[i];
-		const struct {
-			const char *name;
-			uint64_t value;
-		} row[] = { { "runs", l->runs }, { "hits", l->hits },
-			{ "nohits", l->nohits }, { "na", l->na },
-			{ "errors", l->failed }, { "wall_us", l->wall_us },
-			{ "cpu_us", l->cpu_us } };
+	static const char *const names[PW_SC_COUNT] = { "runs", "hits",
+		"nohits", "na", "errors", "rejected", "slow", "wall_us",
+		"cpu_us" };
+	uint64_t jobs[4] = { 0 };
 
-		for (size_t k = 0; k < PW_COUNT(row); k++)
+	for (size_t i = 0; n > 0 && i < p[0]->reg->n; i++)
+		for (size_t c = 0; c < PW_SC_COUNT; c++) {
+			uint64_t sum = 0;
+
+			for (size_t k = 0; k < n; k++)
+				sum += atomic_load_explicit(
+				    &p[k]->reg->v[i].count.v[c],
+				    memory_order_relaxed);
 			pw_strbuf_addf(out, "stage.%s.%s %" PRIu64 "\n",
-			    l->desc->name, row[k].name, row[k].value);
+			    p[0]->reg->v[i].desc->name, names[c], sum);
+		}
+	for (size_t k = 0; k < n; k++) {
+		jobs[0] += atomic_load(&p[k]->jobs);
+		jobs[1] += atomic_load(&p[k]->refused_jobs);
+		jobs[2] += atomic_load(&p[k]->crashes);
+		jobs[3] += atomic_load(&p[k]->garbage);
 	}
 	pw_strbuf_addf(out, "pipeline.jobs %" PRIu64 "\n"
 	    "pipeline.jobs_refused %" PRIu64 "\n"
 	    "pipeline.crashes %" PRIu64 "\n"
 	    "pipeline.garbage %" PRIu64 "\n"
-	    "pipeline.late_answers %" PRIu64 "\n", p->jobs, p->refused_jobs,
-	    p->crashes, p->garbage, pw_ticket_rejected());
+	    "pipeline.late_answers %" PRIu64 "\n", jobs[0], jobs[1],
+	    jobs[2], jobs[3], pw_ticket_rejected());
 }

@@ -25,7 +25,10 @@ pw_pipeline_new(const struct pw_config *cfg, struct pw_loop *loop,
 	p->authserv_id = cfg->server.authserv_id != NULL &&
 	    cfg->server.authserv_id[0] != '\0' ? cfg->server.authserv_id :
 	    cfg->server.hostname;
-	if (pw_registry_new(cfg, PW_ROLE_FRONT, &p->reg, err) < 0 ||
+	/* Without a loop this is a look at the configuration: then the stages
+	 * of the role scan are asked too whether they can start. */
+	if (pw_registry_new(cfg, loop != NULL ? PW_ROLE_FRONT : PW_ROLE_FRONT |
+	    PW_ROLE_SCAN, &p->reg, err) < 0 ||
 	    pw_weights_new(cfg, p->reg, &p->weights, err) < 0) {
 		pw_pipeline_free(out);
 		return -1;
@@ -138,6 +141,8 @@ pw_pipe_reset(struct pw_pipe *pipe)
 	pipe->in_trans = false;
 	pipe->result = NULL;
 	pipe->fd = -1;
+	pw_mapped_close(&pipe->map);
+	pipe->viewed = false;
 	pipe->mail_size = pipe->header_len = 0;
 	pipe->nrcpt = 0;
 	pipe->given_up = 0;
@@ -268,6 +273,31 @@ pw_pipe_message(struct pw_pipe *pipe, int fd, uint64_t size,
 	pipe->header_len = header_len;
 	pw_pipe_int(pipe, "message.size", (int64_t)size);
 	pw_pipe_int(pipe, "message.header_len", (int64_t)header_len);
+}
+
+const struct pw_msgview *
+pw_pipe_view(struct pw_pipe *pipe, const char **why)
+{
+	struct pw_bytes all;
+
+	*why = NULL;
+	if (pipe->viewed)
+		return &pipe->view;
+	if (!pw_mapped_is_sealed(pipe->fd))
+		*why = "too large for the role front";
+	else if (pw_mapped_open(&pipe->map, pipe->fd) < 0)
+		*why = "the message could not be mapped";
+	if (*why != NULL)
+		return NULL;
+	all = pw_bytes(pipe->map.base != NULL ? pipe->map.base : "",
+	    pipe->map.len);
+	if (pw_msgview_init(&pipe->view, all, pipe->trans.pool) < 0) {
+		pw_mapped_close(&pipe->map);
+		*why = "memory bound";
+		return NULL;
+	}
+	pipe->viewed = true;
+	return &pipe->view;
 }
 
 static void

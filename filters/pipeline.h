@@ -58,8 +58,10 @@ int pw_pipeline_new(const struct pw_config *cfg, struct pw_loop *loop,
 void pw_pipeline_free(struct pw_pipeline **p);
 /* Text of the graph, for `postward pipeline show`. */
 void pw_pipeline_show(const struct pw_pipeline *p, struct pw_strbuf *out);
-/* Per-stage counters as "stage.NAME.runs VALUE" lines. */
-void pw_pipeline_status(const struct pw_pipeline *p, struct pw_strbuf *out);
+/* Sums of the counters of N pipelines of one configuration, as
+ * "stage.NAME.runs VALUE" lines; they may run on other threads meanwhile. */
+void pw_pipeline_status(const struct pw_pipeline *const *p, size_t n,
+    struct pw_strbuf *out);
 
 /* ---- a session ------------------------------------------------------------ */
 

@@ -2,16 +2,12 @@
 /*
  * Finds the stages that a configuration names, among the built-in ones and in
  * the folder of plug-ins, checks that each fits this build, and puts them in
- * order.  A plug-in is never unloaded.
+ * order.
  */
 #include "filters/registry.h"
 
-#include <dlfcn.h>
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <string.h>
 
 #include "base/pool.h"
 #include "filters/eval.h"
@@ -32,131 +28,15 @@ pw_registry_builtin(size_t *n)
 	return builtin;
 }
 
-/* ---- one descriptor ---------------------------------------------------------- */
-
-static bool
-name_ok(const char *s)
-{
-	size_t n = 0;
-
-	for (; s[n] != '\0'; n++)
-		if (!(s[n] >= 'a' && s[n] <= 'z') && !pw_is_digit(s[n]) &&
-		    s[n] != '-')
-			return false;
-	return n > 0 && n <= 32;
-}
-
+/* Puts before ERR where the configuration says what is wrong. */
 static int
-check_symbols(const struct pw_stage *d, struct pw_err *err)
+located(const struct pw_config *cfg, const char *section, size_t index,
+    const char *key, struct pw_err *err)
 {
-	for (const struct pw_symbol *s = d->symbols;
-	    s != NULL && s->name != NULL; s++) {
-		size_t n = strlen(s->name);
+	char where[600];
 
-		for (size_t i = 0; i < n; i++)
-			if (!(s->name[i] >= 'A' && s->name[i] <= 'Z') &&
-			    !pw_is_digit(s->name[i]) && s->name[i] != '_')
-				n = 0;
-		if (n == 0 || n > 64 || !isfinite(s->weight))
-			return pw_err_set(err, 0, "stage %s: a symbol must be "
-			    "1 to 64 of A-Z, 0-9 and _, with a finite weight",
-			    d->name);
-	}
-	return 0;
-}
-
-int
-pw_stage_check(const struct pw_stage *d, struct pw_err *err)
-{
-	if (d->size < sizeof(struct pw_stage))
-		return pw_err_set(err, 0, "its descriptor has %u bytes, this "
-		    "build needs %zu; build it against the installed "
-		    "postward/stage.h", d->size, sizeof(struct pw_stage));
-	if (d->abi != PW_STAGE_ABI)
-		return pw_err_set(err, 0, "it was built for stage interface "
-		    "%u, this is %u", d->abi, PW_STAGE_ABI);
-	if (d->features == NULL || strcmp(d->features, PW_STAGE_FEATURES) != 0)
-		return pw_err_set(err, 0, "it was built for '%s', this is '%s'",
-		    d->features != NULL ? d->features : "", PW_STAGE_FEATURES);
-	if (d->name == NULL || !name_ok(d->name))
-		return pw_err_set(err, 0, "its name must be 1 to 32 of a-z, "
-		    "0-9 and hyphen");
-	if (d->run == NULL || d->phases == 0 ||
-	    d->phases >> PW_PHASE_COUNT != 0)
-		return pw_err_set(err, 0, "stage %s names no phase that there "
-		    "is, or has no run function", d->name);
-	if ((d->roles & d->role) == 0 || (d->role & (d->role - 1)) != 0)
-		return pw_err_set(err, 0, "stage %s: its default role is none "
-		    "of its roles", d->name);
-	if (d->timeout_ms == 0 || d->timeout_ms > 300000)
-		return pw_err_set(err, 0, "stage %s: its time limit must be 1 "
-		    "to 300000 ms", d->name);
-	if (d->on_error > PW_ERR_HOLD)
-		return pw_err_set(err, 0, "stage %s: unknown rule for errors",
-		    d->name);
-	return check_symbols(d, err);
-}
-
-const struct pw_symbol *
-pw_stage_symbol(const struct pw_stage *d, const char *symbol)
-{
-	for (const struct pw_symbol *s = d->symbols;
-	    s != NULL && s->name != NULL; s++)
-		if (strcmp(s->name, symbol) == 0)
-			return s;
-	return NULL;
-}
-
-/* ---- plug-ins ----------------------------------------------------------------- */
-
-/* Root's, or ours where we are not root, and nobody else may write to it. */
-static int
-check_owner(const char *path, struct pw_err *err)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return pw_err_sys(err, "%s", path);
-	if ((st.st_uid != 0 && st.st_uid != geteuid()) ||
-	    (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-		return pw_err_set(err, 0, "%s: must belong to root and be "
-		    "writable by its owner only", path);
-	return 0;
-}
-
-static int
-load_plugin(struct pw_registry *r, const char *dir, const char *name,
-    const struct pw_stage **out, struct pw_err *err)
-{
-	const struct pw_stage *(*entry)(void);
-	char path[4096];
-	void *dl, *sym;
-
-	if (snprintf(path, sizeof(path), "%s/%s.so", dir, name) >=
-	    (int)sizeof(path))
-		return pw_err_set(err, 0, "%s: path too long", dir);
-	if (check_owner(dir, err) < 0 || check_owner(path, err) < 0)
-		return -1;
-	dl = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	if (dl == NULL)
-		return pw_err_set(err, 0, "%s", dlerror());
-	sym = dlsym(dl, "pw_stage_entry");
-	if (sym == NULL) {
-		dlclose(dl);
-		return pw_err_set(err, 0, "%s: exports no pw_stage_entry()",
-		    path);
-	}
-	memcpy(&entry, &sym, sizeof(entry));
-	*out = entry();
-	r->handle[r->nhandles++] = dl;
-	if (*out == NULL || pw_stage_check(*out, err) < 0)
-		return *out == NULL ? pw_err_set(err, 0,
-		    "%s: pw_stage_entry() gave nothing", path) :
-		    pw_err_prefix(err, "%s", path);
-	if (strcmp((*out)->name, name) != 0)
-		return pw_err_set(err, 0, "%s: its stage is named '%s', so the "
-		    "file must be %s.so", path, (*out)->name, (*out)->name);
-	return 0;
+	pw_config_where(cfg, section, index, key, where, sizeof(where));
+	return pw_err_prefix(err, "%s", where);
 }
 
 /* ---- the set -------------------------------------------------------------------- */
@@ -189,14 +69,14 @@ want(struct building *b, const char *name)
 	if (d == NULL) {
 		const char *dir = b->cfg->server.plugin_dir;
 
-		if (!name_ok(name))
+		if (!pw_stage_name_ok(name))
 			return pw_err_set(b->err, 0, "'%s' cannot be the name "
 			    "of a stage", name);
 		if (dir == NULL || dir[0] == '\0')
 			return pw_err_set(b->err, 0, "there is no stage '%s'; "
 			    "set server.plugin-dir where it is a plug-in",
 			    name);
-		if (load_plugin(b->r, dir, name, &d, b->err) < 0)
+		if (pw_plugin_load(dir, name, &d, b->err) < 0)
 			return pw_err_prefix(b->err, "stage %s", name);
 	} else if (pw_stage_check(d, b->err) < 0) {
 		return pw_err_prefix(b->err, "stage %s", name);
@@ -238,14 +118,16 @@ want_listener(struct building *b, const struct pw_strlist *list, uint64_t *mask)
 	return 0;
 }
 
-static const struct pw_config_stage *
+/* Index of the section about stage NAME, or the number of sections. */
+static size_t
 section_of(const struct pw_config *cfg, const char *name)
 {
-	for (size_t i = 0; i < cfg->nstage; i++)
-		if (cfg->stage[i].name != NULL &&
-		    strcmp(cfg->stage[i].name, name) == 0)
-			return &cfg->stage[i];
-	return NULL;
+	size_t i = 0;
+
+	while (i < cfg->nstage && (cfg->stage[i].name == NULL ||
+	    strcmp(cfg->stage[i].name, name) != 0))
+		i++;
+	return i;
 }
 
 /* Its own options: each must be one that it declares. */
@@ -275,17 +157,59 @@ check_options(const struct pw_loaded *l, struct pw_err *err)
 	return 0;
 }
 
+static const char *
+role_names(uint8_t roles)
+{
+	static const char *const names[] = { "none", "front", "scan",
+		"front or scan", "bridge", "front or bridge",
+		"scan or bridge", "front, scan or bridge" };
+
+	return names[roles & 7];
+}
+
+/* Can the stage run where it is to run? */
+static int
+check_role(const struct pw_loaded *l, struct pw_err *err)
+{
+	const struct pw_stage *d = l->desc;
+
+	if ((d->roles & l->role) == 0)
+		return pw_err_set(err, 0, "stage %s cannot run in the role %s; "
+		    "write %s", d->name, role_names(l->role),
+		    role_names(d->roles));
+	if (l->role == PW_ROLE_BRIDGE)
+		return pw_err_set(err, 0, "stage %s is to run in the role "
+		    "bridge, which this version does not have; write %s",
+		    d->name, role_names(d->roles & 3));
+	if (d->environment != 0)
+		return pw_err_set(err, 0, "stage %s needs %s, which the role "
+		    "%s does not have; take the stage out", d->name,
+		    (d->environment & PW_NEED_EXEC) != 0 ?
+		    "to start programs" : "the network",
+		    role_names(l->role));
+	if (l->role == PW_ROLE_SCAN && (d->flags & PW_FLAG_ASYNC) != 0)
+		return pw_err_set(err, 0, "stage %s waits for answers from "
+		    "outside, for which the role scan has no time; write "
+		    "%s", d->name, role_names(d->roles & ~PW_ROLE_SCAN & 7));
+	return 0;
+}
+
 static int
 configure(struct pw_loaded *l, const struct pw_stage *d,
     const struct pw_config *cfg, struct pw_err *err)
 {
 	static const uint8_t roles[] = { 0, PW_ROLE_FRONT, PW_ROLE_SCAN,
 		PW_ROLE_BRIDGE };
-	const struct pw_config_stage *s = section_of(cfg, d->name);
+	size_t i = section_of(cfg, d->name);
+	const struct pw_config_stage *s = i < cfg->nstage ? &cfg->stage[i] :
+	    NULL;
 
-	*l = (struct pw_loaded){ .desc = d, .conf = { .desc = d,
-		.section = s }, .role = d->role, .on_error = d->on_error,
-		.timeout_ms = d->timeout_ms };
+	l->desc = d;
+	l->conf.desc = d;
+	l->conf.section = s;
+	l->role = d->role;
+	l->on_error = d->on_error;
+	l->timeout_ms = d->timeout_ms;
 	if (s != NULL) {
 		if (s->role > 0 && s->role < (int)PW_COUNT(roles))
 			l->role = roles[s->role];
@@ -295,26 +219,19 @@ configure(struct pw_loaded *l, const struct pw_stage *d,
 			l->timeout_ms = (uint32_t)s->timeout;
 		l->shadow = s->shadow;
 		if (check_options(l, err) < 0)
-			return -1;
+			return located(cfg, "stage", i, "options", err);
 	}
 	if (l->on_error == PW_ERR_DEFAULT)
 		l->on_error = PW_ERR_SKIP;
-	if ((d->roles & l->role) == 0)
-		return pw_err_set(err, 0, "stage %s cannot run in the role "
-		    "that stage.role gives it", d->name);
-	if (l->role == PW_ROLE_BRIDGE)
-		return pw_err_set(err, 0, "stage %s wants the role bridge, "
-		    "which this configuration does not start", d->name);
-	if (l->role == PW_ROLE_SCAN && ((d->flags & PW_FLAG_ASYNC) != 0 ||
-	    d->environment != 0))
-		return pw_err_set(err, 0, "stage %s needs the network, other "
-		    "programs or answers from outside, which the role scan "
-		    "does not have", d->name);
-	return 0;
+	if (check_role(l, err) == 0)
+		return 0;
+	return s != NULL ? located(cfg, "stage", i, "role", err) :
+	    located(cfg, "listener", 0, "stages", err);
 }
 
 static int
-init_all(struct pw_registry *r, unsigned roles, struct pw_err *err)
+init_all(struct pw_registry *r, const struct pw_config *cfg, unsigned roles,
+    struct pw_err *err)
 {
 	for (size_t i = 0; i < r->n; i++) {
 		struct pw_loaded *l = &r->v[i];
@@ -323,9 +240,15 @@ init_all(struct pw_registry *r, unsigned roles, struct pw_err *err)
 		if ((l->role & roles) == 0)
 			continue;
 		if (l->desc->init != NULL && l->desc->init(pw_host_table(),
-		    &l->conf, &l->instance, text, sizeof(text)) != 0)
-			return pw_err_set(err, 0, "stage %s: %s", l->desc->name,
-			    text);
+		    &l->conf, &l->instance, text, sizeof(text)) != 0) {
+			size_t k = section_of(cfg, l->desc->name);
+
+			(void)pw_err_set(err, 0, "stage %s: %s",
+			    l->desc->name, text);
+			return k < cfg->nstage ?
+			    located(cfg, "stage", k, "options", err) :
+			    located(cfg, "listener", 0, "stages", err);
+		}
 		l->inited = true;
 	}
 	return 0;
@@ -342,6 +265,15 @@ permute(uint64_t mask, const size_t *place, size_t n)
 	return out;
 }
 
+static bool
+is_listed(const struct building *b, const struct pw_stage *d)
+{
+	for (size_t i = 0; i < b->ntable; i++)
+		if (b->table[i] == d)
+			return true;
+	return false;
+}
+
 static int
 arrange(struct building *b, unsigned roles)
 {
@@ -350,7 +282,7 @@ arrange(struct building *b, unsigned roles)
 	uint64_t deps[PW_STAGES_MAX];
 
 	if (pw_order(b->desc, b->n, order, deps, b->err) < 0)
-		return -1;
+		return located(b->cfg, "listener", 0, "stages", b->err);
 	for (size_t i = 0; i < b->n; i++)
 		place[order[i]] = i;
 	for (size_t i = 0; i < b->n; i++) {
@@ -358,11 +290,12 @@ arrange(struct building *b, unsigned roles)
 		    b->err) < 0)
 			return -1;
 		r->v[i].deps = permute(deps[order[i]], place, b->n);
+		r->v[i].plugin = !is_listed(b, b->desc[order[i]]);
 	}
 	r->n = b->n;
 	for (size_t i = 0; i < r->nlistener; i++)
 		r->listener[i] = permute(r->listener[i], place, b->n);
-	return init_all(r, roles, b->err);
+	return init_all(r, b->cfg, roles, b->err);
 }
 
 int
@@ -381,7 +314,7 @@ pw_registry_with(const struct pw_config *cfg, unsigned roles,
 		if (want_listener(&b, &cfg->listener[i].stages,
 		    &b.r->listener[i]) < 0) {
 			pw_registry_free(out);
-			return -1;
+			return located(cfg, "listener", i, "stages", err);
 		}
 	if (arrange(&b, roles) < 0) {
 		pw_registry_free(out);

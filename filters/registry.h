@@ -7,7 +7,10 @@
 #ifndef PW_FILTERS_REGISTRY_H
 #define PW_FILTERS_REGISTRY_H
 
+#include <stdatomic.h>
+
 #include "config/config.h"
+#include "filters/plugin.h"
 #include "filters/stage.h"
 
 #define PW_STAGES_MAX 64u /* one bit each in a uint64_t */
@@ -19,6 +22,23 @@ struct pw_stage_conf {
 	char buf[PW_STAGE_VALUE_MAX + 1]; /* what option() gave last */
 };
 
+/* Written by the thread that owns the registry, read by any. */
+enum pw_stage_count {
+	PW_SC_RUNS, PW_SC_HITS, PW_SC_NOHITS, PW_SC_NA, PW_SC_ERRORS,
+	PW_SC_REJECTED, /* runs that gave something that was not taken */
+	PW_SC_SLOW,     /* runs that held up a loop */
+	PW_SC_WALL_US, PW_SC_CPU_US, PW_SC_COUNT
+};
+struct pw_stage_counts {
+	_Atomic uint64_t v[PW_SC_COUNT];
+};
+static inline void
+pw_stage_count(struct pw_stage_counts *c, enum pw_stage_count id, uint64_t n)
+{
+	atomic_store_explicit(&c->v[id], n + atomic_load_explicit(&c->v[id],
+	    memory_order_relaxed), memory_order_relaxed);
+}
+
 struct pw_loaded {
 	const struct pw_stage *desc;
 	struct pw_stage_conf conf;
@@ -29,7 +49,8 @@ struct pw_loaded {
 	bool shadow;
 	uint32_t timeout_ms;
 	uint64_t deps;    /* stages whose facts it needs */
-	uint64_t runs, hits, nohits, na, failed, wall_us, cpu_us, rejected;
+	bool plugin;      /* came from a file of its own */
+	struct pw_stage_counts count;
 };
 
 struct pw_registry {
@@ -37,16 +58,10 @@ struct pw_registry {
 	struct pw_loaded v[PW_STAGES_MAX]; /* in the order of running */
 	uint64_t *listener; /* which of them run, for each listener */
 	size_t nlistener;
-	size_t nhandles;
-	void *handle[PW_STAGES_MAX]; /* of dlopen; never closed */
 };
 
 extern const struct pw_stage pw_stage_iprev, pw_stage_helo, pw_stage_null_mx,
     pw_stage_spf, pw_stage_dkim, pw_stage_arc, pw_stage_structure;
-
-/* ABI, features, size, names, roles: 0, or -1 and a line that says what does
- * not fit. */
-int pw_stage_check(const struct pw_stage *desc, struct pw_err *err);
 
 /*
  * Loads what CFG names and orders it; init() of the stages that run in ROLES
@@ -61,9 +76,6 @@ int pw_registry_with(const struct pw_config *cfg, unsigned roles,
 void pw_registry_free(struct pw_registry **r);
 /* Index of NAME, or -1. */
 int pw_registry_find(const struct pw_registry *r, const char *name);
-/* The descriptor's row of SYMBOL, or NULL. */
-const struct pw_symbol *pw_stage_symbol(const struct pw_stage *desc,
-    const char *symbol);
 /* Names that a configuration may use: a static list, NULL at the end. */
 const struct pw_stage *const *pw_registry_builtin(size_t *n);
 

@@ -212,6 +212,7 @@ pw_scanner_run(struct pw_scanner *s, struct pw_bytes bytes, int fd,
 	struct content c;
 	struct pw_job job;
 	struct running r = { .s = s, .job = &job };
+	struct pw_parts parts = { 0 };
 
 	pw_enc_reset(results);
 	if (pw_job_dec(bytes, s->reg, pool, &job) < 0) {
@@ -221,7 +222,7 @@ pw_scanner_run(struct pw_scanner *s, struct pw_bytes bytes, int fd,
 	r.out = pw_pool_array(pool, job.n + 1, sizeof(*r.out));
 	r.env = (struct pw_env){ .pool = pool, .now_us = job.now_us,
 		.fact = { &r.found, &job.facts, NULL },
-		.dns = { job.dns[0], job.dns[1] } };
+		.parts = &parts, .dns = { job.dns[0], job.dns[1] } };
 	memcpy(r.env.seed, job.seed, sizeof(r.env.seed));
 	if (r.out != NULL && content_get(s, fd, &c) == 0) {
 		if (fd >= 0 && pw_msgview_init(&view, c.bytes, pool) == 0)

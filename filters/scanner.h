@@ -13,6 +13,8 @@
  * POOL's bound. */
 struct pw_meta *pw_structure_meta(const struct pw_msgview *v,
     struct pw_pool *pool);
+/* The bound that keeps parsers away from V, in words; or NULL. */
+const char *pw_structure_bound(const struct pw_msgview *v);
 /* Once per process, before the sandbox: GMime, iconv and its tables. */
 void pw_structure_init(void);
 

@@ -5,8 +5,9 @@
  * ours.  postward-stage(7) explains it with an example.
  *
  * A stage gathers evidence about a session or a message; policy alone decides.
- * It is loaded once at start and runs in the role front, in a scan process
- * (no network, no files, one message at a time) or in the bridge.
+ * It is loaded once at start and runs in the role front or in a scan process
+ * (no network, no files, one message at a time).  In front it runs on a loop
+ * that nothing can interrupt: only what never takes long belongs there.
  *
  * The rule that makes stages simple: A STAGE NEVER WAITS.  When run() asks the
  * host for something that is not there yet (a DNS answer), it returns
@@ -100,6 +101,18 @@ struct pw_dns_reply {
 	const struct pw_dns_record *record;
 };
 
+/* A leaf of the message's MIME tree, decoded. */
+struct pw_part {
+	struct pw_slice type, subtype; /* "text", "html" */
+	struct pw_slice charset;       /* as it says; the content is as it came */
+	struct pw_slice name;          /* of the file, or empty */
+	struct pw_slice disposition;   /* "attachment", or empty */
+	struct pw_slice content;       /* without its transfer encoding */
+	uint16_t depth;                /* 0: the message itself */
+	uint16_t flags;                /* PW_PART_... */
+};
+#define PW_PART_CLIPPED 1u /* the bound of all decoded content was met */
+
 /* A promise to answer later, for stages that talk to outside programs. */
 struct pw_ticket {
 	uint32_t slot, generation;
@@ -137,8 +150,8 @@ struct pw_host {
 	void (*random)(struct pw_ctx *, void *out, size_t n);
 	void (*log)(struct pw_ctx *, int level, const char *text);
 
-	/* The message as it came, CRLF line ends; -1 before phase BODY (HEADER:
-	 * the header section only). */
+	/* The message as it came, CRLF line ends, never to be written to; -1
+	 * before phase HEADER, where it is the header section only. */
 	int (*message)(struct pw_ctx *, struct pw_slice *out);
 	/* Header field I: its name, and the whole field with its line ends;
 	 * -1 past the last one. */
@@ -155,7 +168,8 @@ struct pw_host {
 	    const char *props, const char *reason);
 	/* A header field to put above the message. */
 	int (*add_field)(struct pw_ctx *, const char *name, const char *value);
-	/* Bytes of the message that are not to be filed (whole fields only). */
+	/* Bytes of the message that are not to be filed (whole fields only):
+	 * for the host's own structure stage; -1 for others. */
 	int (*cut)(struct pw_ctx *, uint64_t offset, uint32_t len,
 	    const char *why);
 	/* What the index is to know of the message: an opaque block made by
@@ -173,6 +187,15 @@ struct pw_host {
 
 	/* In init(): the value of one of the stage's own options, or NULL. */
 	const char *(*option)(const struct pw_stage_conf *, const char *name);
+
+	/*
+	 * Leaf I of the message, in its order; the host decodes a message once
+	 * for all stages, when one asks.  Only in scan, from BODY on; -1 past
+	 * the last.  At most 1,000 parts, 50 deep, with 32 MB of content; a
+	 * message beyond what may be parsed has none, and stage structure says
+	 * so with MIME_COMPLEX.
+	 */
+	int (*part)(struct pw_ctx *, size_t i, struct pw_part *out);
 };
 
 struct pw_symbol {
@@ -185,7 +208,11 @@ struct pw_stage_option {
 	const char *name, *def, *help;
 };
 
-enum pw_role { PW_ROLE_FRONT = 1, PW_ROLE_SCAN = 2, PW_ROLE_BRIDGE = 4 };
+enum pw_role {
+	PW_ROLE_FRONT = 1,
+	PW_ROLE_SCAN = 2,
+	PW_ROLE_BRIDGE = 4 /* kept for a later version */
+};
 enum pw_cost { PW_COST_CHEAP = 0, PW_COST_NORMAL, PW_COST_DEAR };
 enum pw_on_error {
 	PW_ERR_DEFAULT = 0,

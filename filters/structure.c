@@ -178,7 +178,7 @@ keep(struct pw_strbuf *sb, struct pw_pool *pool)
 
 static void
 describe(struct pw_meta *m, struct pw_bytes all, GMimeMessage *message,
-    struct pw_pool *pool)
+    struct pw_pool *pool, const char **bound)
 {
 	struct pw_mime_json j = { .pool = pool, .base = all.ptr };
 	const char *nl = memchr(all.ptr, '\n', all.len);
@@ -193,10 +193,13 @@ describe(struct pw_meta *m, struct pw_bytes all, GMimeMessage *message,
 	if (root != NULL)
 		pw_mime_structure(&j, root, &sb);
 	m->structure = keep(&sb, pool);
-	if (j.complex)
+	if (j.bound != NULL)
 		m->structure = PW_BYTES_NONE;
-	if (j.complex || m->structure.ptr == NULL || m->envelope.ptr == NULL)
-		m->complex = true;
+	else if (m->structure.ptr == NULL)
+		j.bound = "its structure takes more than 48 KB to tell";
+	else if (m->envelope.ptr == NULL)
+		j.bound = "its addresses take more than 24 KB to tell";
+	*bound = j.bound;
 }
 
 static bool
@@ -235,7 +238,8 @@ essence(const struct pw_msgview *v, struct pw_pool *pool)
 }
 
 static void
-parse(struct pw_meta *m, const struct pw_msgview *v, struct pw_pool *pool)
+parse(struct pw_meta *m, const struct pw_msgview *v, struct pw_pool *pool,
+    const char **bound)
 {
 	struct pw_bytes all = essence(v, pool);
 	/* GMime only reads it, and where it lies. */
@@ -249,17 +253,34 @@ parse(struct pw_meta *m, const struct pw_msgview *v, struct pw_pool *pool)
 	parser = g_mime_parser_new_with_stream(stream);
 	message = g_mime_parser_construct_message(parser, NULL);
 	if (message != NULL) {
-		describe(m, all, message, pool);
+		describe(m, all, message, pool, bound);
 		g_object_unref(message);
 	} else {
-		m->complex = true;
+		*bound = "it cannot be read as a message";
 	}
 	g_object_unref(parser);
 	g_object_unref(stream);
 }
 
-struct pw_meta *
-pw_structure_meta(const struct pw_msgview *v, struct pw_pool *pool)
+const char *
+pw_structure_bound(const struct pw_msgview *v)
+{
+	if (v->capped && v->unread > 0)
+		return "there are more than 4096 header fields";
+	if (v->capped)
+		return v->header_len > PW_HEADER_CAP ?
+		    "the header section has more than 256 KB" :
+		    "a header field has more than 16 KB";
+	if (v->all.len > INT32_MAX)
+		return "the message has more than 2 GB";
+	if (!body_is_tame(v->all, v->body))
+		return "a part has a header field of more than 16 KB, or the "
+		    "body more than 5000 lines that could part it";
+	return NULL;
+}
+
+static struct pw_meta *
+make_meta(const struct pw_msgview *v, struct pw_pool *pool, const char **bound)
 {
 	struct pw_meta *m = pw_pool_alloc(pool, sizeof(*m));
 
@@ -267,12 +288,19 @@ pw_structure_meta(const struct pw_msgview *v, struct pw_pool *pool)
 		return NULL;
 	m->header_len = v->header_len;
 	plain_fields(m, v, pool);
-	if (v->capped || v->all.len > INT32_MAX ||
-	    !body_is_tame(v->all, v->body))
-		m->complex = true;
-	else if (v->all.len > 0)
-		parse(m, v, pool);
+	*bound = pw_structure_bound(v);
+	if (*bound == NULL && v->all.len > 0)
+		parse(m, v, pool, bound);
+	m->complex = *bound != NULL;
 	return m;
+}
+
+struct pw_meta *
+pw_structure_meta(const struct pw_msgview *v, struct pw_pool *pool)
+{
+	const char *bound;
+
+	return make_meta(v, pool, &bound);
 }
 
 /* ---- forged fields and the run -------------------------------------------------------------------- */
@@ -346,11 +374,12 @@ run(void *instance, struct pw_ctx *ctx, enum pw_phase phase)
 	const struct pw_msgview *v = pw_eval_view(ctx);
 	struct pw_fact f;
 	struct pw_meta *m = NULL;
+	const char *bound = NULL;
 	struct pw_bytes block;
 	struct pw_enc e;
 
 	(void)phase;
-	if (v == NULL || (m = pw_structure_meta(v, pool)) == NULL) {
+	if (v == NULL || (m = make_meta(v, pool, &bound)) == NULL) {
 		pw_pool_rewind(pool);
 		h->fail(ctx, "the message could not be read");
 		return PW_RUN_ERROR;
@@ -362,8 +391,8 @@ run(void *instance, struct pw_ctx *ctx, enum pw_phase phase)
 		if (id != NULL)
 			cut_forged(ctx, v, id);
 	}
-	if (m->complex)
-		h->evidence(ctx, "MIME_COMPLEX", 1, "");
+	if (bound != NULL)
+		h->evidence(ctx, "MIME_COMPLEX", 1, bound);
 	m->cut = pw_eval_cuts(ctx, &m->ncut);
 	pw_enc_init(&e, 256u << 10);
 	pw_meta_enc(&e, m);

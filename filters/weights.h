@@ -13,16 +13,19 @@
 struct pw_weight {
 	const char *stage, *symbol, *help;
 	double weight, def;
+	bool shadow; /* by policy.shadow: recorded, not counted */
 };
 struct pw_weights {
 	size_t n;
 	struct pw_weight *v; /* sorted by symbol, then stage */
 };
-/* -1: policy.weights names a symbol that no stage has, or no number. */
+/* -1 and a line: policy.weights or policy.shadow names a symbol that no stage
+ * has, or a weight is no number. */
 int pw_weights_new(const struct pw_config *cfg, const struct pw_registry *r,
     struct pw_weights **out, struct pw_err *err);
 void pw_weights_free(struct pw_weights **w);
-double pw_weights_get(const struct pw_weights *w, const char *stage,
+/* NULL when no loaded stage has it. */
+const struct pw_weight *pw_weights_get(const struct pw_weights *w, const char *stage,
     const char *symbol);
 /* The documented table: one line a symbol. */
 void pw_weights_show(const struct pw_weights *w, struct pw_strbuf *out);

@@ -128,6 +128,11 @@ void pw_config_warn(struct pw_config_report *report, const char *section,
 bool pw_config_is_set(const struct pw_config *cfg, const char *section,
     size_t index, const char *key);
 
+/* "FILE:LINE: KEY" of an option, for errors that are found after the load: where
+ * it was set, else where its group stands. */
+void pw_config_where(const struct pw_config *cfg, const char *section,
+    size_t index, const char *key, char *out, size_t size);
+
 /*
  * "section.key = value  # default|file:line; help" for every option, the groups
  * of lists as "listener[0].port"; with JSON one array of objects {name, value,

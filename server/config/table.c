@@ -156,6 +156,26 @@ pw_config_is_set(const struct pw_config *cfg, const char *section,
 	return origin_of(cfg, section, index, key)->file != NULL;
 }
 
+void
+pw_config_where(const struct pw_config *cfg, const char *section,
+    size_t index, const char *key, char *out, size_t size)
+{
+	const struct pw_section *s = pw_section_find(section);
+	const struct pw_origin *at = origin_of(cfg, section, index, key);
+	char name[128];
+
+	if (at->file == NULL && index < pw_config_groups(cfg, s)->n)
+		at = &pw_config_groups(cfg, s)->v[index].at;
+	if (at->file == NULL)
+		at = &cfg->priv->file;
+	pw_option_name(name, sizeof(name), pw_option_find(s, key), index);
+	if (at->file != NULL)
+		(void)snprintf(out, size, "%s:%u: %s", at->file, at->line,
+		    name);
+	else
+		(void)snprintf(out, size, "%s", name);
+}
+
 bool
 pw_config_is_bad(const struct pw_config *cfg, const char *section,
     size_t index, const char *key)

@@ -306,6 +306,10 @@ run(const struct pw_config *cfg, struct request *rq)
 	}
 	if (complete(rq) != 0)
 		return EX_USAGE;
+	/* It loads plug-ins, which the daemon's store must never do, and shows
+	 * what the file says now. */
+	if (verb_is(rq, "pipeline", "show"))
+		return run_here(cfg, rq, v, used);
 	fd = connect_daemon(cfg);
 	if (fd >= 0)
 		return ask(fd, rq);

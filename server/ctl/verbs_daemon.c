@@ -34,6 +34,9 @@ pipeline_show(struct pw_verb_ctx *ctx)
 	struct pw_pipeline *pl = NULL;
 	struct pw_err err = { 0 };
 
+	if (ctx->daemon != NULL)
+		return pw_verb_misuse(ctx, "the program postward shows it "
+		    "itself");
 	if (pw_pipeline_new(ctx->cfg, NULL, NULL, NULL, &pl, &err) != 0)
 		return pw_verb_failed(ctx, &err);
 	pw_pipeline_show(pl, ctx->out);

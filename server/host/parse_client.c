@@ -19,6 +19,7 @@
 struct parse {
 	struct parse *next;
 	int fd;
+	bool again; /* a process ended with it once */
 	pw_parse_cb cb;
 	void *arg;
 };
@@ -51,25 +52,38 @@ answer(struct parse *p, const struct pw_meta *m)
 	free(p);
 }
 
-/* The worker is gone or useless: its file is not tried again. */
+/* The worker is gone or useless.  Its process may have ended of something else
+ * than this file, a message that front had given it: the file has a second try,
+ * unless it was GUILTY. */
 static void
-worker_close(struct worker *w)
+worker_close(struct worker *w, bool guilty)
 {
+	struct pw_parse_client *c = w->c;
 	struct parse *p = w->now;
 
 	w->now = NULL;
 	pw_timer_stop(&w->timer);
 	pw_ipc_free(&w->ipc);
-	if (p != NULL)
+	if (p == NULL)
+		return;
+	if (guilty || p->again) {
 		answer(p, NULL);
+		return;
+	}
+	p->again = true;
+	p->next = c->first;
+	c->first = p;
+	if (p->next == NULL)
+		c->last = &p->next;
+	c->queued++;
 }
 
 static void
-worker_lost(struct worker *w)
+worker_lost(struct worker *w, bool guilty)
 {
 	struct pw_parse_client *c = w->c;
 
-	worker_close(w);
+	worker_close(w, guilty);
 	if (c->on_lost != NULL)
 		c->on_lost(c->arg, (unsigned)(w - c->worker));
 	pump(c);
@@ -106,7 +120,7 @@ on_frame(struct pw_ipc *ipc, struct pw_frame *f)
 static void
 on_close(struct pw_ipc *ipc)
 {
-	worker_lost(pw_ipc_arg(ipc));
+	worker_lost(pw_ipc_arg(ipc), false);
 }
 
 static void
@@ -117,7 +131,7 @@ on_late(struct pw_timer *t)
 
 	/* Front's deadline or its own limits end it, if anything must; a new
 	 * channel knows nothing of this file. */
-	worker_lost(w);
+	worker_lost(w, true);
 }
 
 static void
@@ -136,11 +150,9 @@ pump(struct pw_parse_client *c)
 		w->now = p;
 		if (pw_ipc_send(w->ipc, PW_MSG_PARSE, 0, PW_BYTES_NONE, &p->fd,
 			1) != 0) {
-			worker_close(w);
+			worker_close(w, false);
 			continue;
 		}
-		(void)close(p->fd);
-		p->fd = -1;
 		pw_timer_set(c->loop, &w->timer, DEADLINE_MS, on_late);
 	}
 }
@@ -184,7 +196,7 @@ pw_parse_client_channel(struct pw_parse_client *c, unsigned number, int fd)
 		(void)close(fd);
 		return;
 	}
-	worker_close(&c->worker[number]);
+	worker_close(&c->worker[number], false);
 	c->worker[number].ipc = pw_ipc_new(c->loop, fd, &ops,
 	    &c->worker[number]);
 	pump(c);
@@ -219,7 +231,7 @@ pw_parse_client_free(struct pw_parse_client **cp)
 	*cp = NULL;
 	pw_loop_undefer(c->loop, &c->defer);
 	for (size_t i = 0; i < MAX_SCANS; i++)
-		worker_close(&c->worker[i]);
+		worker_close(&c->worker[i], true);
 	while (c->first != NULL) {
 		struct parse *p = c->first;
 

@@ -11,15 +11,14 @@
 #include "host/msg.h"
 #include "net/ipc.h"
 
-#define PROCS_MAX 65u /* scan-processes and the one for envelope work */
+#define PROCS_MAX PW_SCAN_PROCS
+#define KINDS PW_SCAN_KINDS
 #define QUEUE_MAX 1024u
-
-enum kind { ENVELOPE, MESSAGE, KINDS };
 
 struct job {
 	struct pw_scan_client *c;
 	struct job *prev, *next; /* all jobs of its queue, oldest first */
-	enum kind kind;
+	enum pw_scan_kind kind;
 	struct proc *at;  /* the process that has it, or NULL: waiting */
 	char *body;
 	size_t len;
@@ -34,6 +33,7 @@ struct proc {
 	struct pw_scan_client *c;
 	unsigned number;
 	struct pw_ipc *ipc;
+	bool mine;         /* taken from the pool: no other thread uses it */
 	struct job *job;   /* in flight */
 	bool abandoned;    /* the job in flight is wanted no more, but its
 			    * answer is still to come */
@@ -43,6 +43,8 @@ struct proc {
 
 struct pw_scan_client {
 	struct pw_loop *loop;
+	struct pw_scan_pool *pool;
+	struct pw_scan_waiter waiter[KINDS];
 	struct pw_scan_runner runner;
 	void (*on_stuck)(void *arg, unsigned number);
 	void (*on_lost)(void *arg, unsigned number);
@@ -56,17 +58,23 @@ struct pw_scan_client {
 };
 
 static void work(struct pw_defer *d);
+static void woken(void *arg);
 static void *submit(void *host, bool envelope, struct pw_bytes body, int fd,
     unsigned deadline_ms, pw_scan_cb cb, void *arg);
 static void cancel(void *host, void *handle);
 
 struct pw_scan_client *
-pw_scan_client_new(struct pw_loop *loop,
+pw_scan_client_new(struct pw_loop *loop, struct pw_scan_pool *pool,
     void (*on_stuck)(void *arg, unsigned number), void *arg)
 {
 	struct pw_scan_client *c = pw_xcalloc(1, sizeof(*c));
 
 	c->loop = loop;
+	c->pool = pool;
+	for (int kind = 0; kind < KINDS; kind++)
+		c->waiter[kind] = (struct pw_scan_waiter){ .loop = loop,
+			.wake = woken, .arg = &c->waiter[kind],
+			.kind = (enum pw_scan_kind)kind };
 	c->on_stuck = on_stuck;
 	c->arg = arg;
 	c->work.cb = work;
@@ -178,7 +186,7 @@ submit(void *host, bool envelope, struct pw_bytes body, int fd,
     unsigned deadline_ms, pw_scan_cb cb, void *arg)
 {
 	struct pw_scan_client *c = host;
-	enum kind kind = envelope ? ENVELOPE : MESSAGE;
+	enum pw_scan_kind kind = envelope ? PW_SCAN_ENVELOPE : PW_SCAN_MESSAGE;
 	struct job *j;
 
 	if (c->waiting[kind] >= QUEUE_MAX || body.len > PW_IPC_MAX_BODY) {
@@ -249,25 +257,33 @@ cancel(void *host, void *handle)
 
 /* ---- processes ------------------------------------------------------------------- */
 
-static bool
-is_free(const struct proc *p)
+/* A process that this thread may send a job to, taken from the pool. */
+static struct proc *
+take_proc(struct pw_scan_client *c, enum pw_scan_kind kind)
 {
-	return p->ipc != NULL && p->job == NULL && !p->abandoned;
+	bool usable[PROCS_MAX];
+	int number;
+
+	for (unsigned i = 0; i < PROCS_MAX; i++)
+		usable[i] = c->proc[i].ipc != NULL;
+	number = pw_scan_pool_take(c->pool, &c->waiter[kind], usable);
+	if (number < 0)
+		return NULL;
+	c->proc[number].mine = true;
+	return &c->proc[number];
 }
 
-static struct proc *
-free_proc(struct pw_scan_client *c, enum kind kind)
+static void
+give_proc(struct proc *p)
 {
-	if (kind == ENVELOPE)
-		return is_free(&c->proc[0]) ? &c->proc[0] : NULL;
-	for (unsigned i = 1; i < PROCS_MAX; i++)
-		if (is_free(&c->proc[i]))
-			return &c->proc[i];
-	return NULL;
+	if (!p->mine)
+		return;
+	p->mine = false;
+	pw_scan_pool_give(p->c->pool, p->number);
 }
 
 static struct job *
-first_waiting(struct pw_scan_client *c, enum kind kind)
+first_waiting(struct pw_scan_client *c, enum pw_scan_kind kind)
 {
 	struct job *j = c->first[kind];
 
@@ -299,13 +315,28 @@ work(struct pw_defer *d)
 		struct proc *p;
 
 		while (c->waiting[kind] > 0 &&
-		    (p = free_proc(c, (enum kind)kind)) != NULL &&
-		    (j = first_waiting(c, (enum kind)kind)) != NULL) {
+		    (j = first_waiting(c, (enum pw_scan_kind)kind)) != NULL &&
+		    (p = take_proc(c, (enum pw_scan_kind)kind)) != NULL) {
 			start(p, j);
-			if (p->job == NULL)
+			if (p->job == NULL) {
+				give_proc(p);
 				return;
+			}
 		}
 	}
+}
+
+static void
+woken(void *arg)
+{
+	struct pw_scan_waiter *w = arg;
+	struct pw_scan_client *c = (struct pw_scan_client *)(void *)
+	    ((char *)(w - w->kind) - offsetof(struct pw_scan_client, waiter));
+
+	if (c->waiting[w->kind] == 0)
+		pw_scan_pool_pass(c->pool, w->kind);
+	else
+		work(&c->work);
 }
 
 static void
@@ -319,7 +350,9 @@ on_frame(struct pw_ipc *ipc, struct pw_frame *f)
 		return;
 	pw_loop_defer(p->c->loop, &p->c->work);
 	p->abandoned = false;
+	p->busy_id = 0;
 	pw_timer_stop(&p->overdue);
+	give_proc(p);
 	if (p->job == NULL)
 		return;
 	if (f->body.len > 0)
@@ -337,6 +370,7 @@ lost(struct proc *p)
 	pw_timer_stop(&p->overdue);
 	p->abandoned = false;
 	p->busy_id = 0;
+	give_proc(p);
 	if (j != NULL) {
 		p->c->count.crashed++;
 		fail_job(j, "crashed");
@@ -379,9 +413,12 @@ pw_scan_client_free(struct pw_scan_client **cp)
 		return;
 	*cp = NULL;
 	pw_loop_undefer(c->loop, &c->work);
+	for (int kind = 0; kind < KINDS; kind++)
+		pw_scan_pool_leave(c->pool, &c->waiter[kind]);
 	for (unsigned i = 0; i < PROCS_MAX; i++) {
 		pw_ipc_free(&c->proc[i].ipc);
 		pw_timer_stop(&c->proc[i].overdue);
+		give_proc(&c->proc[i]);
 	}
 	for (int kind = 0; kind < KINDS; kind++)
 		while (c->first[kind] != NULL) {

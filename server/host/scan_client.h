@@ -2,21 +2,25 @@
 /*
  * Front's way to the scan processes, one for each loop thread: implements
  * struct pw_scan_runner.  Number 0 is kept for envelope work; messages go to
- * the others, one at a time to each.  A job whose process dies is answered
- * "crashed"; jobs that wait go elsewhere.  A process that passes a job's
- * deadline is reported to master, which kills it.  On the loop's thread.
+ * the others, one at a time to each, whichever thread it comes from.  A job
+ * whose process dies is answered "crashed"; jobs that wait go elsewhere.  A
+ * process that passes a job's deadline is reported to master, which kills it.
+ * On the loop's thread.
  */
 #ifndef PW_HOST_SCAN_CLIENT_H
 #define PW_HOST_SCAN_CLIENT_H
 
 #include "base/strbuf.h"
 #include "filters/pipeline.h"
+#include "host/scan_pool.h"
 
 struct pw_scan_client;
 
-/* ON_STUCK is told the number of a process that passed a deadline. */
+/* POOL is shared with the clients of the other threads and outlives them.
+ * ON_STUCK is told the number of a process that passed a deadline. */
 struct pw_scan_client *pw_scan_client_new(struct pw_loop *loop,
-    void (*on_stuck)(void *arg, unsigned number), void *arg);
+    struct pw_scan_pool *pool, void (*on_stuck)(void *arg, unsigned number),
+    void *arg);
 /* ON_LOST is told the number of a process whose channel ended, with the same
  * ARG: there may be another one for it. */
 void pw_scan_client_on_lost(struct pw_scan_client *c,

@@ -17,9 +17,6 @@
 
 #define RESULT_MAX (150u * 1024)
 #define MAX_PEERS 256
-/* A message that makes a library ask for more than this is a crash, which the
- * wall holds, and not a machine without memory. */
-#define ADDRESS_SPACE (4ull << 30)
 
 struct scan_role {
 	struct pw_loop *loop;
@@ -121,9 +118,12 @@ on_status(void *arg, struct pw_strbuf *out)
 	    (unsigned long long)r->jobs, (unsigned long long)r->parses);
 }
 
+/* A message that makes a library ask for more than the bound is a crash, which
+ * the wall holds, and not a machine without memory. */
 static int
-confine(struct pw_err *err)
+confine(const struct pw_config *cfg, struct pw_err *err)
 {
+	rlim_t bound = (rlim_t)cfg->server.scan_memory;
 	/* Modules of iconv, which are loaded when a message names its
 	 * character set, and the file that lists them. */
 	static const char *const ro[] = { "/usr/lib/x86_64-linux-gnu/gconv",
@@ -133,7 +133,7 @@ confine(struct pw_err *err)
 		.nro = PW_COUNT(ro) };
 
 	if (pw_sandbox_available()) {
-		const struct rlimit rl = { ADDRESS_SPACE, ADDRESS_SPACE };
+		const struct rlimit rl = { bound, bound };
 
 		(void)setrlimit(RLIMIT_AS, &rl);
 	}
@@ -152,7 +152,7 @@ pw_scan_role_run(const struct pw_role_start *role)
 	r.loop = pw_loop_new(&err);
 	if (r.loop == NULL ||
 	    pw_scanner_new(role->cfg, &r.scanner, &err) != 0 ||
-	    confine(&err) != 0)
+	    confine(role->cfg, &err) != 0)
 		return pw_role_failed(role->master_fd, "scan", &err);
 	r.link = pw_master_link_new(r.loop, role->master_fd, &ops, &r);
 	pw_master_link_ready(r.link);

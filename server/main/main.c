@@ -102,7 +102,7 @@ load(const char *file)
 	(void)fputs(pw_strbuf_cstr(&report), stderr);
 	pw_strbuf_free(&report);
 	if (cfg != NULL && pw_pipeline_new(cfg, NULL, NULL, NULL, &pl, &err) != 0) {
-		(void)fprintf(stderr, "%s: %s\n", file, err.text);
+		(void)fprintf(stderr, "%s\n", err.text);
 		pw_config_free(&cfg);
 	}
 	pw_pipeline_free(&pl);

@@ -438,6 +438,8 @@ count_lag(struct pw_loop *loop, uint64_t us)
 	loop->lag.rounds++;
 	if (us > loop->lag.max_us)
 		loop->lag.max_us = us;
+	if (us > loop->lag.worst_us)
+		loop->lag.worst_us = us;
 }
 
 void

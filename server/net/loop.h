@@ -89,6 +89,7 @@ void pw_loop_set_local(struct pw_loop *loop, void *local);
 struct pw_loop_lag {
 	uint64_t rounds;
 	uint64_t max_us; /* since the last call of pw_loop_lag() */
+	uint64_t worst_us; /* since the loop was made */
 	uint64_t bucket[12]; /* < 2^n * 100 us; the last also all above */
 };
 void pw_loop_lag(struct pw_loop *loop, struct pw_loop_lag *out);

@@ -141,11 +141,16 @@ on_status(void *arg, struct pw_strbuf *out)
 {
 	struct front *f = arg;
 	const struct pw_counters **c = pw_xcalloc(f->nthread, sizeof(*c));
+	const struct pw_pipeline **pl = pw_xcalloc(f->nthread, sizeof(*pl));
 
 	for (size_t i = 0; i < f->nthread; i++)
 		c[i] = front_thread_counters(f->thread[i]);
 	pw_counters_print(c, f->nthread, out);
 	free(c);
+	for (size_t i = 0; i < f->nthread; i++)
+		pl[i] = front_thread_pipeline(f->thread[i]);
+	pw_pipeline_status(pl, f->nthread, out);
+	free(pl);
 	pw_strbuf_addf(out, "smtp.limit.uncounted %llu\n",
 	    (unsigned long long)pw_limits_uncounted(f->shared.limits));
 	pw_strbuf_addf(out, "smtp.memory %llu\n",
@@ -214,6 +219,7 @@ set_up(struct front *f, const struct pw_front_args *args, struct pw_err *err)
 	f->shared.on_stuck = report_stuck;
 	f->shared.on_lost = report_lost;
 	f->shared.arg = f;
+	f->shared.scans = pw_scan_pool_new();
 	f->nthread = (size_t)args->cfg->server.front_threads;
 	if (pw_tls_open(args->cfg, args->pem, args->npem, &f->shared.tls,
 		err) != 0 || open_limits(f, args, err) != 0)
@@ -277,6 +283,7 @@ pw_front_run(const struct pw_front_args *args)
 	pw_master_link_free(&f.link);
 	for (size_t i = 0; rc == EX_OK && i < f.nthread; i++)
 		front_thread_free(&f.thread[i]);
+	pw_scan_pool_free(&f.shared.scans);
 	pw_limits_free(&f.shared.limits);
 	pw_tls_drop(&f.shared.tls);
 	free(f.shared.limit);

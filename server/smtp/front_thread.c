@@ -325,6 +325,18 @@ front_thread_end(struct front_thread *t, bool now)
 
 /* ---- status ------------------------------------------------------------------------------ */
 
+/* How long others had to wait for a round: "front.N.lag.below_800us COUNT". */
+static void
+add_lag(const struct front_thread *t, const struct pw_loop_lag *lag,
+    struct pw_strbuf *out)
+{
+	for (size_t i = 0; i < PW_COUNT(lag->bucket); i++)
+		pw_strbuf_addf(out, "front.%zu.lag.%s_%uus %llu\n", t->index,
+		    i + 1 < PW_COUNT(lag->bucket) ? "below" : "from",
+		    100u << (i + 1 < PW_COUNT(lag->bucket) ? i : i - 1),
+		    (unsigned long long)lag->bucket[i]);
+}
+
 static void
 collect(struct front_thread *t, struct pw_strbuf *out)
 {
@@ -335,17 +347,19 @@ collect(struct front_thread *t, struct pw_strbuf *out)
 	pw_loop_lag(t->loop, &lag);
 	pw_strbuf_addf(out,
 	    "front.%zu.sessions %zu\nfront.%zu.lag_max_us %llu\n"
+	    "front.%zu.lag_worst_us %llu\n"
 	    "front.%zu.scan.jobs %llu\nfront.%zu.scan.crashed %llu\n"
 	    "front.%zu.scan.late %llu\nfront.%zu.scan.refused %llu\n"
 	    "front.%zu.store.open %zu\n",
 	    t->index, t->env.nsession, t->index,
 	    (unsigned long long)lag.max_us, t->index,
+	    (unsigned long long)lag.worst_us, t->index,
 	    (unsigned long long)scan.jobs, t->index,
 	    (unsigned long long)scan.crashed, t->index,
 	    (unsigned long long)scan.late, t->index,
 	    (unsigned long long)scan.refused, t->index,
 	    pw_store_client_open_calls(t->env.store));
-	pw_pipeline_status(t->env.pipeline, out);
+	add_lag(t, &lag, out);
 }
 
 static void
@@ -370,6 +384,12 @@ front_thread_status(struct front_thread *t, struct pw_strbuf *out)
 	(void)pthread_mutex_lock(&t->lock);
 	pw_strbuf_add(out, pw_strbuf_bytes(&t->published));
 	(void)pthread_mutex_unlock(&t->lock);
+}
+
+const struct pw_pipeline *
+front_thread_pipeline(const struct front_thread *t)
+{
+	return t->env.pipeline;
 }
 
 const struct pw_counters *
@@ -408,7 +428,7 @@ front_thread_new(struct front_shared *shared, size_t index,
 		return pw_err_set(err, 0, "buffers of a thread");
 	t->dns = pw_dns_client_new(t->loop);
 	pw_dns_client_on_loss(t->dns, on_resolve_lost, t);
-	t->scan = pw_scan_client_new(t->loop, on_stuck, t);
+	t->scan = pw_scan_client_new(t->loop, shared->scans, on_stuck, t);
 	pw_scan_client_on_lost(t->scan, on_scan_lost);
 	t->env = (struct pw_smtp_env){ .loop = t->loop, .cfg = shared->cfg,
 		.hostname = shared->cfg->server.hostname, .tls = shared->tls,

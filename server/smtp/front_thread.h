@@ -8,6 +8,7 @@
 #define PW_SMTP_FRONT_THREAD_H
 
 #include "host/msg.h"
+#include "host/scan_client.h"
 #include "smtp/front.h"
 #include "smtp/session.h"
 
@@ -20,6 +21,7 @@ struct front_shared {
 	struct pw_config_smtp *limit; /* of each listener */
 	struct pw_limits *limits;
 	struct pw_budget budget;
+	struct pw_scan_pool *scans;
 	struct pw_loop *main_loop;
 	/* All are run on the main loop. */
 	void (*on_ended)(void *arg);
@@ -39,13 +41,14 @@ struct pw_loop *front_thread_loop(struct front_thread *t);
 
 /* Any thread: begins to accept (when the accounts are there, at most 5 s
  * later); takes a channel; ends when the last session has ended, or NOW: soon;
- * its counters; other "name value" lines, of thread 0 fresh, else at most a
+ * its counters and pipeline; other "name value" lines, of thread 0 fresh, else at most a
  * second old. */
 void front_thread_start(struct front_thread *t);
 void front_thread_peer(struct front_thread *t, enum pw_role_id peer,
     unsigned number, int fd);
 void front_thread_end(struct front_thread *t, bool now);
 const struct pw_counters *front_thread_counters(const struct front_thread *t);
+const struct pw_pipeline *front_thread_pipeline(const struct front_thread *t);
 void front_thread_status(struct front_thread *t, struct pw_strbuf *out);
 
 #endif

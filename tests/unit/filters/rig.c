@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "rig.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -210,8 +211,10 @@ rig_message(struct rig *r, const void *message, size_t len)
 {
 	if (r->fd >= 0)
 		close(r->fd);
-	r->fd = memfd_create("message", MFD_CLOEXEC);
+	r->fd = memfd_create("message", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (len > 0 && write(r->fd, message, len) != (ssize_t)len)
+		abort();
+	if (fcntl(r->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_WRITE) < 0)
 		abort();
 	pw_pipe_message(r->pipe, r->fd, len, 0);
 }

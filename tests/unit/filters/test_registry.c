@@ -30,6 +30,8 @@ START_TEST(test_check)
 	REFUSED(phases, 1u << PW_PHASE_COUNT, "phase");
 	REFUSED(role, PW_ROLE_BRIDGE, "role");
 	REFUSED(timeout_ms, 0, "time limit");
+	REFUSED(scope, 3, "scope");
+	REFUSED(cost, 3, "cost");
 }
 END_TEST
 

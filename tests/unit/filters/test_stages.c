@@ -54,7 +54,7 @@ START_TEST(test_ordinary)
 	ck_assert_ptr_nonnull(strstr(res->auth_results, "iprev=pass"));
 	ck_assert_ptr_nonnull(strstr(res->auth_results, "dkim=none"));
 	ck_assert_uint_eq(res->ncut, 1);
-	ck_assert_int_eq(memcmp(MAIL + res->cut[0].offset,
+	ck_assert_int_eq(memcmp(&MAIL[res->cut[0].offset],
 	    "Authentication-Results:", 23), 0);
 	ck_assert_uint_eq(res->nfield, 1);
 	ck_assert_str_eq(res->field[0].name, "Received-SPF");
@@ -231,6 +231,102 @@ START_TEST(test_dns_dead)
 }
 END_TEST
 
+static const char *
+text_of(const struct pw_pipe_result *res, const char *symbol)
+{
+	for (size_t i = 0; i < res->nevidence; i++)
+		if (strcmp(res->evidence[i].symbol, symbol) == 0)
+			return res->evidence[i].text.ptr;
+	return "";
+}
+
+/* Each bound on a message's structure is evidence that names it. */
+START_TEST(test_bounds)
+{
+	static const struct {
+		const char *head, *line; /* LINE comes N times */
+		unsigned n;
+		const char *bound;
+	} t[] = { { "", "A: b\r\n", 4100, "4096 header fields" },
+		{ "X: y\r\n", " 0123456789012345678901234567890\r\n", 600,
+		    "16 KB" },
+		{ "Content-Type: multipart/mixed; boundary=b\r\n\r\n",
+		    "--b\r\n\r\nx\r\n", 1100, "48 KB" },
+		{ "Content-Type: multipart/mixed; boundary=b\r\n\r\n",
+		    "--b\r\n\r\n", 6000, "5000 lines" },
+		{ "", "Content-Type: message/rfc822\r\n\r\n", 80,
+		    "more than 50 deep" },
+		{ "To: x@y.test", ",a@b.test\r\n ", 1200,
+		    "1000 addresses" } };
+	struct pw_strbuf sb;
+
+	for (size_t i = 0; i < PW_COUNT(t); i++) {
+		const struct pw_pipe_result *res;
+
+		pw_strbuf_init(&sb, 1u << 20);
+		pw_strbuf_adds(&sb, t[i].head);
+		for (unsigned k = 0; k < t[i].n; k++)
+			pw_strbuf_adds(&sb, t[i].line);
+		pw_strbuf_adds(&sb, "\r\n\r\nend\r\n");
+		rig_open(&r, "default", NULL, 0);
+		answers();
+		res = rig_judge(&r, "192.0.2.1", "client.sender.test",
+		    "j@sender.test", sb.ptr, sb.len);
+		ck_assert_ptr_nonnull(res);
+		ck_assert_msg(strstr(text_of(res, "MIME_COMPLEX"),
+		    t[i].bound) != NULL, "row %zu: '%s'", i,
+		    text_of(res, "MIME_COMPLEX"));
+		rig_close(&r);
+		pw_strbuf_free(&sb);
+	}
+}
+END_TEST
+
+/* Symbols in shadow are recorded, and neither counted nor a reason. */
+START_TEST(test_shadow_symbol)
+{
+	const char *shadow[] = { "AUTHRES_FORGED", "SPF_FAIL" };
+	struct pw_err err = { 0 };
+
+	for (int on = 0; on < 2; on++) {
+		const struct pw_pipe_result *res;
+		double score;
+
+		rig_open(&r, "default", NULL, 0);
+		r.cfg->policy.spf_fail = PW_POLICY_SPF_FAIL_HOLD;
+		r.cfg->policy.shadow = (struct pw_strlist){ shadow,
+			on ? 2u : 0u };
+		pw_weights_free(&r.p->weights);
+		ck_assert_int_eq(pw_weights_new(r.cfg, r.p->reg,
+		    &r.p->weights, &err), 0);
+		answers();
+		res = rig_judge(&r, "192.0.2.9", "client.sender.test",
+		    "j@sender.test", MAIL, sizeof(MAIL) - 1);
+		ck_assert_ptr_nonnull(res);
+		ck_assert(rig_has(res, "AUTHRES_FORGED"));
+		ck_assert(rig_has(res, "SPF_FAIL"));
+		ck_assert_int_eq(res->action, on ? PW_VERDICT_DELIVER :
+		    PW_VERDICT_HOLD);
+		score = 0;
+		for (size_t i = 0; i < res->nevidence; i++)
+			if (!res->evidence[i].shadow)
+				score += res->evidence[i].weight;
+		ck_assert_double_eq_tol(res->score, score, 1e-9);
+		r.cfg->policy.shadow = (struct pw_strlist){ NULL, 0 };
+		rig_close(&r);
+	}
+	shadow[0] = "NO_SUCH";
+	rig_open(&r, "default", NULL, 0);
+	r.cfg->policy.shadow = (struct pw_strlist){ shadow, 1 };
+	pw_weights_free(&r.p->weights);
+	ck_assert_int_eq(pw_weights_new(r.cfg, r.p->reg, &r.p->weights, &err),
+	    -1);
+	ck_assert_ptr_nonnull(strstr(err.text, "policy.shadow"));
+	r.cfg->policy.shadow = (struct pw_strlist){ NULL, 0 };
+	rig_close(&r);
+}
+END_TEST
+
 START_TEST(test_reset_while_scanning)
 {
 	rig_open(&r, "default", NULL, 0);
@@ -261,6 +357,8 @@ pw_suite_filters_stages(void)
 	tcase_add_test(tc, test_conformance);
 	tcase_add_test(tc, test_scan_faults);
 	tcase_add_test(tc, test_dns_dead);
+	tcase_add_test(tc, test_bounds);
+	tcase_add_test(tc, test_shadow_symbol);
 	tcase_add_test(tc, test_reset_while_scanning);
 	suite_add_tcase(s, tc);
 	return s;

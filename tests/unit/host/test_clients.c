@@ -10,6 +10,7 @@
 #include "net/ipc.h"
 
 static struct pw_loop *loop;
+static struct pw_scan_pool *pool;
 static struct pw_ipc *peer;
 static bool silent;
 static unsigned frames, answers, crashed, late, stuck;
@@ -96,6 +97,7 @@ setup(void)
 
 	loop = pw_loop_new(&err);
 	ck_assert_ptr_nonnull(loop);
+	pool = pw_scan_pool_new();
 	frames = answers = crashed = late = stuck = 0;
 	silent = false;
 }
@@ -104,12 +106,13 @@ static void
 teardown(void)
 {
 	pw_ipc_free(&peer);
+	pw_scan_pool_free(&pool);
 	pw_loop_free(&loop);
 }
 
 START_TEST(test_scan)
 {
-	struct pw_scan_client *c = pw_scan_client_new(loop, on_stuck, NULL);
+	struct pw_scan_client *c = pw_scan_client_new(loop, pool, on_stuck, NULL);
 	const struct pw_scan_runner *r = pw_scan_client_runner(c);
 	void *h;
 
@@ -160,6 +163,54 @@ START_TEST(test_scan)
 }
 END_TEST
 
+/* Two threads' clients share a process: one job at a time is in it, and its end
+ * concerns that job alone. */
+START_TEST(test_scan_shared)
+{
+	struct pw_scan_client *c[2];
+	struct pw_ipc *end[2];
+	const struct pw_scan_runner *r[2];
+
+	silent = true;
+	for (int i = 0; i < 2; i++) {
+		c[i] = pw_scan_client_new(loop, pool, on_stuck, NULL);
+		r[i] = pw_scan_client_runner(c[i]);
+		pw_scan_client_channel(c[i], 1, channel());
+		end[i] = peer;
+	}
+	for (int i = 0; i < 2; i++)
+		(void)r[i]->submit(r[i]->host, false, PW_LIT("x"), -1, 5000,
+		    on_scanned, NULL);
+	run(60);
+	ck_assert_uint_eq(frames, 1);
+	/* The process ends: both channels close. */
+	pw_ipc_free(&end[0]);
+	pw_ipc_free(&end[1]);
+	run(60);
+	ck_assert_uint_eq(crashed, 1);
+	ck_assert_uint_eq(late, 0);
+	silent = false;
+	for (int i = 0; i < 2; i++) {
+		pw_scan_client_channel(c[i], 1, channel());
+		end[i] = peer;
+	}
+	run(60);
+	ck_assert_uint_eq(answers, 1);
+	/* Whoever waits is woken when the other is done. */
+	for (int i = 0; i < 10; i++)
+		(void)r[i % 2]->submit(r[i % 2]->host, false, PW_LIT("x"), -1,
+		    5000, on_scanned, NULL);
+	for (int i = 0; i < 20 && answers < 11; i++)
+		run(40);
+	ck_assert_uint_eq(answers, 11);
+	for (int i = 0; i < 2; i++) {
+		pw_scan_client_free(&c[i]);
+		pw_ipc_free(&end[i]);
+	}
+	peer = NULL;
+}
+END_TEST
+
 START_TEST(test_store)
 {
 	struct pw_store_client *c = pw_store_client_new(loop, NULL, NULL);
@@ -204,6 +255,7 @@ pw_suite_host_clients(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_scan);
+	tcase_add_test(tc, test_scan_shared);
 	tcase_add_test(tc, test_store);
 	suite_add_tcase(s, tc);
 	return s;

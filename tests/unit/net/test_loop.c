@@ -435,6 +435,7 @@ START_TEST(measures_lag)
 	struct pw_loop_lag again;
 	pw_loop_lag(loop, &again);
 	ck_assert_uint_eq(again.max_us, 0);
+	ck_assert_uint_eq(again.worst_us, lag.max_us);
 	ck_assert_uint_eq(again.rounds, 2);
 }
 END_TEST
