@@ -42,7 +42,8 @@ struct pw_registry {
 };
 
 extern const struct pw_stage pw_stage_iprev, pw_stage_helo, pw_stage_null_mx,
-    pw_stage_spf, pw_stage_dkim, pw_stage_arc, pw_stage_structure;
+    pw_stage_spf, pw_stage_dkim, pw_stage_arc, pw_stage_from, pw_stage_dmarc,
+    pw_stage_structure;
 
 /* ABI, features, size, names, roles: 0, or -1 and a line that says what does
  * not fit. */
