@@ -26,7 +26,7 @@ static const char *const provides[] = { "dmarc.result", "dmarc.policy", "dmarc.d
 	"dmarc.record", "dmarc.spf", "dmarc.dkim", NULL };
 static const struct pw_symbol symbols[] = {
 	{ "DMARC_PASS", -0.2, "the author's domain vouches for the message" },
-	{ "DMARC_NONE", 0.1, "the author's domain has no DMARC policy" },
+	{ "DMARC_NONE", 0.0, "the author's domain has no DMARC policy" },
 	{ "DMARC_FAIL_NONE", 0.3, "DMARC fail; the policy asks for nothing" },
 	{ "DMARC_FAIL_QUARANTINE", 4.0, "DMARC fail; policy quarantine" },
 	{ "DMARC_FAIL_REJECT", 6.0, "DMARC fail; policy reject" },

@@ -70,7 +70,6 @@ add_list(struct pw_dmarc_from *f, InternetAddressList *list, unsigned depth)
 static unsigned
 by_grammar(struct pw_dmarc_from *f, struct pw_bytes value)
 {
-	GMimeParserOptions *o = g_mime_parser_options_new();
 	InternetAddressList *list;
 	unsigned count = 0;
 	char *copy;
@@ -81,15 +80,14 @@ by_grammar(struct pw_dmarc_from *f, struct pw_bytes value)
 		copy[i] = value.ptr[i] == '\0' || value.ptr[i] == '\r' ||
 		    value.ptr[i] == '\n' ? ' ' : value.ptr[i];
 	copy[value.len] = '\0';
-	g_mime_parser_options_set_address_compliance_mode(o,
-	    GMIME_RFC_COMPLIANCE_STRICT);
-	list = internet_address_list_parse(o, copy);
+	/* Without options it is lenient, as readers of mail are; what it lets
+	 * pass is seen by the eye.  Being strict it also keeps memory. */
+	list = internet_address_list_parse(NULL, copy);
 	if (list != NULL) {
 		count = add_list(f, list, 0);
 		g_object_unref(list);
 	}
 	g_free(copy);
-	g_mime_parser_options_free(o);
 	return count;
 }
 
@@ -97,7 +95,7 @@ by_grammar(struct pw_dmarc_from *f, struct pw_bytes value)
 
 struct eye {
 	bool quoted;
-	unsigned comment;
+	unsigned comment, opened, closed; /* opened, closed: angle brackets */
 };
 
 /* True when C is shown as a part of an address. */
@@ -114,8 +112,11 @@ see(struct eye *e, char c)
 		e->comment--;
 	else if (c == '"' && e->comment == 0)
 		e->quoted = true;
-	else
-		return e->comment == 0;
+	else if (e->comment == 0) {
+		e->opened += c == '<';
+		e->closed += c == '>';
+		return true;
+	}
 	return false;
 }
 
@@ -127,7 +128,7 @@ is_domain_char(char c)
 }
 
 /* Each "@" and what follows it; their number.  PLAIN: quotes and comments mean
- * nothing.  *open: one of them has no end. */
+ * nothing.  *open: one of them, or a bracket, has no end. */
 static unsigned
 by_eye(struct pw_dmarc_from *f, struct pw_bytes v, bool plain, bool *open)
 {
@@ -149,7 +150,7 @@ by_eye(struct pw_dmarc_from *f, struct pw_bytes v, bool plain, bool *open)
 		if (n > 0)
 			add_domain(f, pw_bytes_sub(v, i + 1, n));
 	}
-	*open = e.quoted || e.comment > 0;
+	*open = e.quoted || e.comment > 0 || e.opened != e.closed;
 	return count;
 }
 
@@ -176,7 +177,7 @@ pw_dmarc_from_add(struct pw_dmarc_from *f, struct pw_bytes value)
 	parsed = by_grammar(f, value);
 	seen = by_eye(f, value, false, &open);
 	if (open) {
-		f->fault = "a quote or comment without end";
+		f->fault = "a quote, comment or bracket without end";
 		(void)by_eye(f, value, true, &open);
 	} else if (value.len > PW_FIELD_CAP) {
 		f->fault = "a field that is too long";
