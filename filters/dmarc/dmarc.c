@@ -341,8 +341,10 @@ run(void *instance, struct pw_ctx *ctx, enum pw_phase phase)
 	j.forwarded = j.arc || number_of(ctx, "forwarder.known", 0) == 1;
 	write_evidence(&j);
 	write_facts(&j);
+	write_result(&j, j.worst); /* the one that counts stands first */
 	for (unsigned i = 0; i < j.n; i++)
-		write_result(&j, i);
+		if (i != j.worst)
+			write_result(&j, i);
 	return PW_RUN_NEXT;
 }
 
