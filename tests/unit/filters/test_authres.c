@@ -78,6 +78,7 @@ START_TEST(test_read_back)
 		{ "x-long", "pass", "policy.a=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa "
 		    "policy.b=bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb "
 		    "policy.c=cccc", NULL } };
+	static const size_t props[] = { 1, 3, 0, 3 };
 	struct pw_pool *pool = pw_pool_new(0);
 	const char *text = pw_authres_write(pool, "mx; \"x\"", given,
 	    PW_COUNT(given));
@@ -100,7 +101,7 @@ START_TEST(test_read_back)
 			    "a=b");
 			ck_assert_ptr_null(pw_authres_prop(&e, "header"));
 		}
-		ck_assert_uint_eq(e.nprop, (size_t[]){ 1, 3, 0, 3 }[i]);
+		ck_assert_uint_eq(e.nprop, props[i]);
 	}
 	ck_assert(!pw_authres_next(&rest, pool, &e));
 	for (size_t k = 0; k < strlen(text); k++) {
