@@ -9,6 +9,8 @@
  */
 #include "filters/dmarc/dmarc.h"
 
+#define UNCHECKED 255 /* beside the statuses of DNS */
+
 const char *
 pw_dmarc_result_name(enum pw_dmarc_result r)
 {
@@ -21,6 +23,8 @@ pw_dmarc_result_name(enum pw_dmarc_result r)
 static const char *
 failure_text(uint8_t status)
 {
+	if (status == UNCHECKED)
+		return "SPF or DKIM could not be checked";
 	return status == PW_DNS_TIMEOUT ? "DNS timeout" :
 	    status == PW_DNS_BOGUS ? "DNSSEC validation failed" : "DNS failure";
 }
@@ -31,7 +35,7 @@ struct evaluation {
 	struct pw_dmarc_verdict *out;
 	struct pw_dmarc_walk walk; /* of the author domain */
 	bool pending;
-	uint8_t doubt; /* status of a failure that may hide an alignment */
+	uint8_t doubt; /* why there may be an alignment that was not seen */
 };
 
 /* ---- alignment: section 4.4 ---------------------------------------------------- */
@@ -40,7 +44,7 @@ static void
 doubt(struct evaluation *e, uint8_t status)
 {
 	if (e->doubt == 0)
-		e->doubt = status != 0 ? status : PW_DNS_SERVFAIL;
+		e->doubt = status != 0 ? status : UNCHECKED;
 }
 
 /* The last labels of both are the same: they may have an organizational domain
@@ -183,6 +187,8 @@ pw_dmarc_eval(const struct pw_dmarc_source *src,
 	out->text = s->text;
 	out->domain = s->domain;
 	status = read_policy(&e);
+	if (req->blind)
+		doubt(&e, 0);
 	align(&e);
 	if (e.pending)
 		return PW_AGAIN;

@@ -83,8 +83,8 @@ report_from(struct pw_ctx *ctx, const struct pw_dmarc_from *f)
 		snprintf(text, sizeof(text), "%u fields", f->fields);
 		h->evidence(ctx, "FROM_FIELDS", 1, text);
 	}
-	snprintf(text, sizeof(text), "%u addresses of %u%s domains",
-	    f->addresses, f->n, f->more ? " and more" : "");
+	snprintf(text, sizeof(text), "%u addresses of %u domains",
+	    f->addresses, f->n);
 	if (f->n > 1)
 		h->evidence(ctx, "FROM_DOMAINS", 1, text);
 	else if (f->addresses > 1)
@@ -117,6 +117,12 @@ run(void *instance, struct pw_ctx *ctx, enum pw_phase phase)
 		pending |= pw_dmarc_walk(&src, f.domain[i], &w) == PW_AGAIN;
 	if (pending)
 		return PW_RUN_PENDING;
+	if (f.more) {
+		/* Whom it would be shown to be from is anybody's guess. */
+		pw_host_table()->fail(ctx, "more From fields or author "
+		    "domains than are judged");
+		return PW_RUN_ERROR;
+	}
 	report_from(ctx, &f);
 	return PW_RUN_NEXT;
 }
@@ -135,7 +141,7 @@ const struct pw_stage pw_stage_from = {
 	.role = PW_ROLE_SCAN,
 	.cost = PW_COST_CHEAP,
 	.scope = PW_SCOPE_MESSAGE,
-	.on_error = PW_ERR_TAG,
+	.on_error = PW_ERR_HOLD,
 	.timeout_ms = 20000,
 	.init = init,
 	.run = run,

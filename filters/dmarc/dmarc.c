@@ -8,7 +8,11 @@
  *  - several author domains (in one field or several): each is judged; the
  *    result is that of the worst, and fails count with the strictest policy;
  *  - several From fields never pass;
- *  - a failure of DNS is temperror, which is neither pass nor fail.
+ *  - a failure of DNS is temperror, which is neither pass nor fail; so is it
+ *    when spf or dkim could not run.
+ *
+ * That a run fails is in a sender's hands (a message's DNS answers are bounded),
+ * so the rule for it is no milder than what a fail under reject leads to.
  */
 #include "filters/dmarc/dmarc.h"
 
@@ -18,8 +22,8 @@
 #include "filters/eval.h"
 #include "filters/registry.h"
 
-static const char *const needs[] = { "spf.mailfrom.result?",
-	"spf.mailfrom.domain?", "dkim.domain?", "dkim.temperror?",
+static const char *const needs[] = { "spf.mailfrom.result",
+	"spf.mailfrom.domain", "dkim.result", "dkim.domain", "dkim.temperror?",
 	"dkim.tail?", "dkim.tail.octets?", "from.fields", "from.domain?",
 	"arc.trusted_pass?", "forwarder.known?", NULL };
 static const char *const provides[] = { "dmarc.result", "dmarc.policy", "dmarc.domain",
@@ -152,11 +156,15 @@ read_idents(struct pw_ctx *ctx, struct pw_dmarc_request *req)
 {
 	const char *spf = text_of(ctx, "spf.mailfrom.result", 0), *d;
 
-	*req = (struct pw_dmarc_request){ .from = NULL };
-	if (spf != NULL && strcmp(spf, "pass") == 0)
+	*req = (struct pw_dmarc_request){ .from = NULL,
+		.blind = text_of(ctx, "dkim.result", 0) == NULL };
+	if (spf == NULL)
+		add_ident(ctx, req, text_of(ctx, "mail.domain", 0), false,
+		    false);
+	else if (strcmp(spf, "pass") == 0)
 		add_ident(ctx, req, text_of(ctx, "spf.mailfrom.domain", 0),
 		    false, true);
-	else if (spf != NULL && strcmp(spf, "temperror") == 0)
+	else if (strcmp(spf, "temperror") == 0)
 		add_ident(ctx, req, text_of(ctx, "spf.mailfrom.domain", 0),
 		    false, false);
 	for (size_t i = 0; (d = text_of(ctx, "dkim.domain", i)) != NULL; i++)
@@ -364,7 +372,7 @@ const struct pw_stage pw_stage_dmarc = {
 	.role = PW_ROLE_SCAN,
 	.cost = PW_COST_CHEAP,
 	.scope = PW_SCOPE_MESSAGE,
-	.on_error = PW_ERR_TAG,
+	.on_error = PW_ERR_HOLD,
 	.timeout_ms = 20000,
 	.init = init,
 	.fini = fini,

@@ -125,6 +125,7 @@ struct pw_dmarc_request {
 	const char *from; /* author domain */
 	struct pw_dmarc_ident ident[PW_DMARC_IDENTS];
 	unsigned n;
+	bool blind; /* DKIM could not run: who signed is not known */
 };
 
 enum pw_dmarc_result {
@@ -157,12 +158,13 @@ enum pw_rc pw_dmarc_eval(const struct pw_dmarc_source *src,
 /* ---- from.c: who the message says that it is from ------------------------------- */
 
 #define PW_DMARC_AUTHORS 4
+#define PW_DMARC_FIELDS 8 /* From fields that are read */
 
 struct pw_dmarc_from {
 	unsigned fields;    /* From fields */
 	unsigned addresses; /* in all of them */
 	unsigned n;         /* different domains, at most PW_DMARC_AUTHORS */
-	bool more;          /* there were more */
+	bool more;          /* there were more, or more fields */
 	char domain[PW_DMARC_AUTHORS][PW_DNS_NAME_SIZE];
 	const char *fault; /* why a field is malformed, or NULL */
 };

@@ -171,15 +171,18 @@ void
 pw_dmarc_from_add(struct pw_dmarc_from *f, struct pw_bytes value)
 {
 	unsigned parsed, seen;
-	bool open;
+	bool open, large = value.len > PW_FIELD_CAP;
 
-	f->fields++;
+	if (++f->fields > PW_DMARC_FIELDS || value.len > PW_HEADER_CAP) {
+		f->more = true;
+		return;
+	}
 	parsed = by_grammar(f, value);
 	seen = by_eye(f, value, false, &open);
 	if (open) {
 		f->fault = "a quote, comment or bracket without end";
 		(void)by_eye(f, value, true, &open);
-	} else if (value.len > PW_FIELD_CAP) {
+	} else if (large) {
 		f->fault = "a field that is too long";
 	} else if (has_control(value)) {
 		f->fault = "a control character";

@@ -91,6 +91,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (n > 0)
 		memcpy(mail + strlen(head), nl + 1, n);
 	(void)pw_facts_set(&facts, env.pool, "dkim.domain", 0, &pass);
+	(void)pw_facts_set(&facts, env.pool, "dkim.result", 0, &pass);
 	if (pw_msgview_init(&v, pw_bytes(mail, n + strlen(head)),
 	    env.pool) == 0) {
 		env.msg = &v;

@@ -172,6 +172,12 @@ def authors(w):
     w.mail("two domains", None,
            header="From: <a@none.test>, <a@reject.test>", result="fail",
            symbol="FROM_DOMAINS", action="hold")
+    ident = rawsmtp.ident(rawsmtp.send(
+        w.port, rawsmtp.mail("many", fields="From: a@x.test\r\n" * 9),
+        "x@plain.test", helo="good.plain.test", proxy=GOOD)[1])
+    many = pwtest.wait_for(lambda: w.pw.explained(ident), 10, say="many From")
+    w.report.check(many["action"] == "hold" and "stage from could not run" in
+                   many["step"], "many From", many["step"])
     w.mail("hidden behind a name", None,
            header="From: a@reject.test <a@plain.test>", signer="plain.test",
            result="fail", symbol="FROM_MALFORMED", action="hold")
