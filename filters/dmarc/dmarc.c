@@ -23,8 +23,9 @@
 #include "filters/registry.h"
 
 static const char *const needs[] = { "spf.mailfrom.result",
-	"spf.mailfrom.domain", "dkim.result", "dkim.domain", "dkim.temperror?",
-	"dkim.tail?", "dkim.tail.octets?", "from.fields", "from.domain?",
+	"spf.mailfrom.domain", "dkim.result", "dkim.domain",
+	"dkim.signature.domain", "dkim.signature.result",
+	"dkim.signature.tail", "from.fields", "from.domain?",
 	"arc.trusted_pass?", "forwarder.known?", NULL };
 static const char *const provides[] = { "dmarc.result", "dmarc.policy", "dmarc.domain",
 	"dmarc.record", "dmarc.spf", "dmarc.dkim", NULL };
@@ -169,8 +170,11 @@ read_idents(struct pw_ctx *ctx, struct pw_dmarc_request *req)
 		    false, false);
 	for (size_t i = 0; (d = text_of(ctx, "dkim.domain", i)) != NULL; i++)
 		add_ident(ctx, req, d, true, true);
-	for (size_t i = 0; (d = text_of(ctx, "dkim.temperror", i)) != NULL; i++)
-		add_ident(ctx, req, d, true, false);
+	for (size_t i = 0;
+	    (d = text_of(ctx, "dkim.signature.result", i)) != NULL; i++)
+		if (strcmp(d, "temperror") == 0)
+			add_ident(ctx, req, text_of(ctx,
+			    "dkim.signature.domain", i), true, false);
 }
 
 /* ---- what is said of it ---------------------------------------------------------------- */
@@ -189,7 +193,7 @@ static void
 describe(const struct judgement *j, const struct pw_dmarc_verdict *v,
     const char *from, char *out, size_t size)
 {
-	const char *tail = text_of(j->ctx, "dkim.tail", 0);
+	const char *signer;
 	size_t n;
 
 	n = (size_t)snprintf(out, size, "%.253s", from);
@@ -201,10 +205,15 @@ describe(const struct judgement *j, const struct pw_dmarc_verdict *v,
 		    v->dkim != NULL ? "aligned" : "not aligned");
 	if (v->reason != NULL && n < size)
 		n += (size_t)snprintf(out + n, size - n, ": %s", v->reason);
-	if (tail != NULL && n < size)
-		n += (size_t)snprintf(out + n, size - n, "; a signature of "
-		    "%.100s leaves %lld octets unsigned", tail,
-		    (long long)number_of(j->ctx, "dkim.tail.octets", 0));
+	for (size_t i = 0; n < size && (signer = text_of(j->ctx,
+	    "dkim.signature.domain", i)) != NULL; i++) {
+		int64_t tail = number_of(j->ctx, "dkim.signature.tail", i);
+
+		if (tail > 0)
+			n += (size_t)snprintf(out + n, size - n,
+			    "; a signature of %.100s leaves %lld octets "
+			    "unsigned", signer, (long long)tail);
+	}
 	if (j->arc && n < size)
 		snprintf(out + n, size - n, "; arc=pass");
 }
