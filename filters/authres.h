@@ -31,4 +31,25 @@ const char *pw_authres_write(struct pw_pool *pool, const char *authserv_id,
  */
 bool pw_authres_is_ours(struct pw_bytes value, const char *authserv_id);
 
+/* ---- reading a value that we wrote ourselves (authres_read.c) ---------------- */
+
+#define PW_AUTHRES_PROPS 12
+struct pw_authres_entry {
+	const char *method, *result, *reason; /* reason "" where there is none */
+	size_t nprop;
+	struct {
+		const char *name, *value; /* "header.d", "example.com" */
+	} prop[PW_AUTHRES_PROPS];
+};
+/*
+ * The next result of a value of pw_authres_write(), quotes taken off; false at
+ * its end.  *rest is the whole value at first, authserv-id included, and is
+ * moved on.  Texts are made in POOL.
+ */
+bool pw_authres_next(struct pw_bytes *rest, struct pw_pool *pool,
+    struct pw_authres_entry *out);
+/* The value of property NAME, or NULL. */
+const char *pw_authres_prop(const struct pw_authres_entry *e,
+    const char *name);
+
 #endif

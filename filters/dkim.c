@@ -308,6 +308,7 @@ static void
 weigh(struct judging *j, struct pw_dkim_one *o, DKIM_SIGINFO *sig)
 {
 	int error = dkim_sig_geterror(sig);
+	uint64_t whole = 0;
 	unsigned bits = 0;
 
 	if (error == DKIM_SIGERROR_KEYTOOSMALL)
@@ -328,8 +329,10 @@ weigh(struct judging *j, struct pw_dkim_one *o, DKIM_SIGINFO *sig)
 	}
 	if (dkim_sig_getkeysize(sig, &bits) == DKIM_STAT_OK)
 		o->bits = bits;
-	if (o->sig.has_length && o->sig.length <
-	    pw_dkim_body_len(j->body, o->sig.relaxed)) {
+	if (o->sig.has_length)
+		whole = pw_dkim_body_len(j->body, o->sig.relaxed);
+	if (o->sig.has_length && o->sig.length < whole) {
+		o->tail = whole - o->sig.length;
 		judge_note(o, "policy", "text below what l= signs",
 		    "DKIM_UNSIGNED_TAIL");
 	} else if (j->from > 1) {

@@ -18,6 +18,7 @@ struct pw_dkim_one {
 	const char *result, *reason; /* result NULL: not judged yet */
 	const char *note; /* a symbol that says more than the result, or NULL */
 	unsigned bits;    /* of an RSA key that was used, else 0 */
+	uint64_t tail;    /* octets of the body below what l= signs */
 };
 
 /* True when ONE may stand for its domain: it is right, covers the one From

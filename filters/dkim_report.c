@@ -11,6 +11,7 @@
  *   dkim.signature.selector  s= ...
  *   dkim.signature.result    the word of Authentication-Results ...
  *   dkim.signature.counts    1 where it may stand for its domain ...
+ *   dkim.signature.tail      octets of the body that l= leaves out, if any ...
  *   dkim.hash                and, where it is right, a hash of b=: the same
  *                            in every copy of a mail that is sent again
  */
@@ -25,7 +26,8 @@
 
 const char *const pw_dkim_facts[] = { "dkim.result", "dkim.domain",
 	"dkim.count", "dkim.signature.domain", "dkim.signature.selector",
-	"dkim.signature.result", "dkim.signature.counts", "dkim.hash", NULL };
+	"dkim.signature.result", "dkim.signature.counts",
+	"dkim.signature.tail", "dkim.hash", NULL };
 
 const struct pw_symbol pw_dkim_symbols[] = {
 	{ "DKIM_PASS", -0.1, "a signature is right" },
@@ -115,6 +117,9 @@ facts(struct pw_ctx *ctx, const struct pw_dkim_one *o, size_t index)
 	provide(ctx, "dkim.signature.selector", index, o->sig.selector);
 	provide(ctx, "dkim.signature.result", index, o->result);
 	provide_int(ctx, "dkim.signature.counts", index, pw_dkim_counts(o));
+	if (o->tail > 0)
+		provide_int(ctx, "dkim.signature.tail", index,
+		    (int64_t)o->tail);
 	if (is_pass(o))
 		provide_hash(ctx, index, o->sig.b);
 }

@@ -6,14 +6,16 @@
  *   1. a scan process died of this message for the first time: 451, so that
  *      the sender tries again while the message is looked at;
  *   2. a rule that refuses by itself: null MX, SPF fail, permerror or (for
- *      now: 451) temperror (where configured), more forged
+ *      now: 451) temperror (where configured), DMARC fail under p=reject (where
+ *      configured), more forged
  *      Authentication-Results fields than can be taken out;
  *   3. a stage could not run and its rule is tempfail: 451;
  *   4. the score reaches policy.refuse-score;
  *   5. a stage could not run and its rule is hold; SPF fail where configured
- *      so; the score reaches policy.hold-score: kept for review;
- *   6. SPF fail where configured so; the score reaches policy.junk-score: the
- *      Junk folder;
+ *      so; DMARC fail under p=reject; the score reaches policy.hold-score: kept
+ *      for review;
+ *   6. SPF fail where configured so; DMARC fail under p=quarantine; the score
+ *      reaches policy.junk-score: the Junk folder;
  *   7. delivered.
  *
  * The score is the sum of weights of all evidence that is not in shadow.
@@ -49,6 +51,9 @@ static const struct refusal refusals[] = {
 	{ "AUTHRES_FLOOD", "554 5.6.0 too many Authentication-Results fields "
 	    "in our name", "more forged Authentication-Results fields than "
 	    "can be taken out", false },
+	{ "DMARC_REFUSE", "550 5.7.26 DMARC validation failed; the policy of "
+	    "the author's domain is reject", "DMARC fail with p=reject, and "
+	    "the option refuse of stage dmarc is set", false },
 };
 
 static bool
@@ -194,11 +199,17 @@ decide_place(const struct pw_policy_in *in, struct pw_verdict *v)
 	else if (spf && p->spf_fail == SPF_HOLD)
 		set(v, PW_VERDICT_HOLD, "",
 		    "SPF fail, and policy.spf-fail is hold");
+	else if (has(in->evidence, in->nevidence, "DMARC_FAIL_REJECT"))
+		set(v, PW_VERDICT_HOLD, "",
+		    "DMARC fail, and the author's domain says reject");
 	else if (reaches(v->score, p->hold_score))
 		set_score(v, PW_VERDICT_HOLD, "", "hold-score", p->hold_score);
 	else if (spf && p->spf_fail == SPF_JUNK)
 		set(v, PW_VERDICT_JUNK, "",
 		    "SPF fail, and policy.spf-fail is junk");
+	else if (has(in->evidence, in->nevidence, "DMARC_FAIL_QUARANTINE"))
+		set(v, PW_VERDICT_JUNK, "",
+		    "DMARC fail, and the author's domain says quarantine");
 	else if (reaches(v->score, p->junk_score))
 		set_score(v, PW_VERDICT_JUNK, "", "junk-score", p->junk_score);
 	else

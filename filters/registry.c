@@ -15,7 +15,7 @@
 
 static const struct pw_stage *const builtin[] = { &pw_stage_iprev,
 	&pw_stage_helo, &pw_stage_null_mx, &pw_stage_spf, &pw_stage_dkim,
-	&pw_stage_arc, &pw_stage_structure };
+	&pw_stage_arc, &pw_stage_from, &pw_stage_dmarc, &pw_stage_structure };
 
 /* Runs for every message, whatever a listener says: the index and the removal
  * of forged fields rest on it. */

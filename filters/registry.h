@@ -61,7 +61,8 @@ struct pw_registry {
 };
 
 extern const struct pw_stage pw_stage_iprev, pw_stage_helo, pw_stage_null_mx,
-    pw_stage_spf, pw_stage_dkim, pw_stage_arc, pw_stage_structure;
+    pw_stage_spf, pw_stage_dkim, pw_stage_arc, pw_stage_from, pw_stage_dmarc,
+    pw_stage_structure;
 
 /*
  * Loads what CFG names and orders it; init() of the stages that run in ROLES

@@ -407,6 +407,10 @@ FROM decision WHERE id IN (
     CROSS JOIN find AS f ON f.bucket = k.n AND f.hash = ?1
     WHERE f.decision >= ?2 ORDER BY f.decision DESC LIMIT ?3)
 ORDER BY id DESC;
+-- A day page by page: ?1 behind this row, ?2 before this time, ?3 limit.
+-- @decision_day decisions
+SELECT id, peer, mail_from, action, auth, evidence, dns FROM decision
+WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3;
 -- @find_last decisions
 SELECT max(bucket) FROM find;
 -- @rcpt_list decisions

@@ -39,6 +39,14 @@ int pw_index_message(struct pw_index *ix, const char *mailbox,
  * Message-ID. */
 int pw_index_decision(struct pw_index *ix, const char *id, json_t **row,
     struct pw_err *err);
+/*
+ * Decisions behind AFTER_US and before UNTIL_US (their times are unique), the
+ * oldest first, one page of a bounded number of rows: {"rows": [{time, peer,
+ * mail_from, action, auth_results, symbols, dns}], "next": time to go on
+ * behind, or null}.  Rows without a result of METHOD ("dmarc") are left out.
+ */
+int pw_index_day(struct pw_index *ix, int64_t after_us, int64_t until_us,
+    const char *method, json_t **page, struct pw_err *err);
 /* Newest decisions that name ADDRESS as sender or recipient. */
 int pw_index_trace(struct pw_index *ix, const char *address, int64_t since_us,
     int limit, json_t **rows, struct pw_err *err);

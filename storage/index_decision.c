@@ -115,9 +115,8 @@ answer_to_json(struct pw_bytes bytes)
 	return o;
 }
 
-/* ROWS is the list of hashes in the decision. */
-static json_t *
-answers(struct pw_db *db, struct pw_bytes rows)
+json_t *
+pw_index_answers(struct pw_db *db, struct pw_bytes rows)
 {
 	json_t *list = json_array();
 
@@ -226,7 +225,7 @@ one_decision(struct pw_db *db, struct pw_q *q, json_t **row)
 	rows.ptr = dns;
 	pw_q_reset(q);
 	(void)json_object_set_new(o, "recipients", recipients(db, id));
-	(void)json_object_set_new(o, "dns", answers(db, rows));
+	(void)json_object_set_new(o, "dns", pw_index_answers(db, rows));
 	(void)json_object_set_new(o, "cuts",
 	    cuts(db, json_string_value(json_object_get(o, "id"))));
 	*row = o;

@@ -27,5 +27,7 @@ json_t *pw_index_json(struct pw_bytes b);
  * both forms. */
 struct pw_bytes pw_index_other_form(struct pw_bytes mid, char *out,
     size_t size);
+/* DNS answers by the list of hashes in a decision, as JSON. */
+json_t *pw_index_answers(struct pw_db *db, struct pw_bytes rows);
 
 #endif

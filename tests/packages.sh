@@ -52,6 +52,8 @@ packages() {
 		libclang-rt-14-dev libFuzzer and sanitizers
 		postfix smtp-source, a load generator that is not ours
 		python3-yaml reads the SPF and ARC suites
+		libxml2-utils checks aggregate reports
+		publicsuffix the list, for DMARC's older mode
 		procps finds processes of a test
 		sqlite3 looks at databases from outside
 		xz-utils packs the distribution

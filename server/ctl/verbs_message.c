@@ -206,6 +206,32 @@ trace(struct pw_verb_ctx *ctx)
 	return EX_OK;
 }
 
+/* The client asks for these; see dmarc_report.c. */
+static int
+dmarc_records(struct pw_verb_ctx *ctx)
+{
+	struct pw_err err = { 0 };
+	uint64_t after, until;
+	json_t *page = NULL;
+
+	if (ctx->nword != 2 ||
+	    pw_bytes_u64(pw_bytes_of(ctx->word[0]), INT64_MAX, &after) != 0 ||
+	    pw_bytes_u64(pw_bytes_of(ctx->word[1]), INT64_MAX, &until) != 0)
+		return pw_verb_misuse(ctx,
+		    "dmarc records takes two times in microseconds");
+	if (pw_index_day(ctx->index, (int64_t)after, (int64_t)until, "dmarc",
+		&page, &err) != 0)
+		return pw_verb_failed(ctx, &err);
+	return pw_verb_json(ctx, page);
+}
+
+static int
+dmarc_report(struct pw_verb_ctx *ctx)
+{
+	return pw_verb_misuse(ctx,
+	    "dmarc report writes files, so the program postward does it");
+}
+
 const struct pw_verb pw_verbs_message[] = {
 	{ "message list",
 	    "[MAILBOX] [--folder F] [--from A] [--to A] [--subject S] "
@@ -221,5 +247,11 @@ const struct pw_verb pw_verbs_message[] = {
 	    "why a message was judged as it was", true, explain },
 	{ "trace", "ADDRESS [--since T]",
 	    "every message from or to an address", true, trace },
+	{ "dmarc report", "--day YYYY-MM-DD [--out DIR]",
+	    "aggregate reports of a day, as files to send", true,
+	    dmarc_report },
+	{ "dmarc records", "AFTER UNTIL",
+	    "one page of the records that a report is made of", true,
+	    dmarc_records },
 };
 const size_t pw_nverbs_message = PW_COUNT(pw_verbs_message);

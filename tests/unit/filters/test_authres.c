@@ -67,6 +67,52 @@ START_TEST(test_write)
 }
 END_TEST
 
+/* What we write is read back as it was given. */
+START_TEST(test_read_back)
+{
+	static const struct pw_authres given[] = {
+		{ "spf", "pass", "smtp.mailfrom=a.test", NULL },
+		{ "dkim", "fail", "header.d=b.test header.s=x; header.b=a=b",
+		    "a \"quoted; reason\\" },
+		{ "dmarc", "none", "", "" },
+		{ "x-long", "pass", "policy.a=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa "
+		    "policy.b=bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb "
+		    "policy.c=cccc", NULL } };
+	static const size_t props[] = { 1, 3, 0, 3 };
+	struct pw_pool *pool = pw_pool_new(0);
+	const char *text = pw_authres_write(pool, "mx; \"x\"", given,
+	    PW_COUNT(given));
+	struct pw_bytes rest = pw_bytes_of(text);
+	struct pw_authres_entry e;
+
+	for (size_t i = 0; i < PW_COUNT(given); i++) {
+		ck_assert(pw_authres_next(&rest, pool, &e));
+		ck_assert_str_eq(e.method, given[i].method);
+		ck_assert_str_eq(e.result, given[i].result);
+		ck_assert_str_eq(e.reason, given[i].reason != NULL ?
+		    given[i].reason : "");
+		if (i == 0)
+			ck_assert_str_eq(pw_authres_prop(&e, "smtp.mailfrom"),
+			    "a.test");
+		if (i == 1) {
+			ck_assert_str_eq(pw_authres_prop(&e, "header.s"),
+			    "x;");
+			ck_assert_str_eq(pw_authres_prop(&e, "header.b"),
+			    "a=b");
+			ck_assert_ptr_null(pw_authres_prop(&e, "header"));
+		}
+		ck_assert_uint_eq(e.nprop, props[i]);
+	}
+	ck_assert(!pw_authres_next(&rest, pool, &e));
+	for (size_t k = 0; k < strlen(text); k++) {
+		rest = pw_bytes(text, k);
+		while (pw_authres_next(&rest, pool, &e))
+			;
+	}
+	pw_pool_free(&pool);
+}
+END_TEST
+
 Suite *
 pw_suite_filters_authres(void)
 {
@@ -74,6 +120,7 @@ pw_suite_filters_authres(void)
 	TCase *tc = tcase_create("all");
 
 	tcase_add_test(tc, test_is_ours);
+	tcase_add_test(tc, test_read_back);
 	tcase_add_test(tc, test_write);
 	suite_add_tcase(s, tc);
 	return s;

@@ -31,6 +31,9 @@ answers(void)
 	    "v=spf1 ip4:192.0.2.1 -all");
 	rig_answer(&r, "client.sender.test", PW_DNS_TXT, PW_DNS_NODATA, NULL);
 	rig_answer(&r, "sender.test", PW_DNS_MX, PW_DNS_NODATA, NULL);
+	rig_answer(&r, "_dmarc.sender.test", PW_DNS_TXT, PW_DNS_OK,
+	    "v=DMARC1; p=reject");
+	rig_answer(&r, "_dmarc.test", PW_DNS_TXT, PW_DNS_NXDOMAIN, NULL);
 }
 
 START_TEST(test_ordinary)
@@ -48,11 +51,14 @@ START_TEST(test_ordinary)
 	ck_assert(rig_has(res, "SPF_PASS"));
 	ck_assert(rig_has(res, "IPREV_PASS"));
 	ck_assert(rig_has(res, "DKIM_NONE"));
+	ck_assert(rig_has(res, "DMARC_PASS"));
 	ck_assert(rig_has(res, "AUTHRES_FORGED"));
 	ck_assert_int_eq(res->action, PW_VERDICT_DELIVER);
 	ck_assert_ptr_nonnull(strstr(res->auth_results, "spf=pass"));
 	ck_assert_ptr_nonnull(strstr(res->auth_results, "iprev=pass"));
 	ck_assert_ptr_nonnull(strstr(res->auth_results, "dkim=none"));
+	ck_assert_ptr_nonnull(strstr(res->auth_results,
+	    "dmarc=pass header.from=sender.test policy.dmarc=reject"));
 	ck_assert_uint_eq(res->ncut, 1);
 	ck_assert_int_eq(memcmp(&MAIL[res->cut[0].offset],
 	    "Authentication-Results:", 23), 0);
@@ -225,6 +231,8 @@ START_TEST(test_dns_dead)
 	ck_assert_int_eq(res->action, PW_VERDICT_DELIVER);
 	ck_assert_ptr_nonnull(strstr(res->auth_results, "spf=temperror"));
 	ck_assert_ptr_nonnull(strstr(res->auth_results, "iprev=temperror"));
+	ck_assert_ptr_nonnull(strstr(res->auth_results, "dmarc=temperror"));
+	ck_assert(rig_has(res, "DMARC_TEMPERROR"));
 	pw_pipe_close(&r.pipe);
 	pw_dns_client_free(&dns);
 	rig_close(&r);
@@ -285,7 +293,8 @@ END_TEST
 /* Symbols in shadow are recorded, and neither counted nor a reason. */
 START_TEST(test_shadow_symbol)
 {
-	const char *shadow[] = { "AUTHRES_FORGED", "SPF_FAIL" };
+	const char *shadow[] = { "AUTHRES_FORGED", "SPF_FAIL",
+		"DMARC_FAIL_REJECT" };
 	struct pw_err err = { 0 };
 
 	for (int on = 0; on < 2; on++) {
