@@ -30,7 +30,7 @@ rcpt_done(struct pw_session *s)
 	struct pw_rcpt *r = &tx->rcpt[tx->nrcpt - 1];
 	struct pw_early early = { 0 };
 
-	pw_pipe_early(s->pipe, PW_PHASE_RCPT, &early);
+	pw_pipe_early(s->pipe, PW_PHASE_RCPT, NULL, &early);
 	if (early.reply != NULL) {
 		struct pw_bytes text;
 

@@ -87,7 +87,7 @@ START_TEST(test_policy_early)
 	rig_mail(&r, "x", "a@null.test");
 	ck_assert(rig_phase(&r, PW_PHASE_MAIL, 1000));
 	ck_assert(rig_phase(&r, PW_PHASE_RCPT, 1000));
-	pw_pipe_early(r.pipe, PW_PHASE_RCPT, &e);
+	pw_pipe_early(r.pipe, PW_PHASE_RCPT, NULL, &e);
 	ck_assert_ptr_nonnull(e.reply);
 	ck_assert_int_eq(strncmp(e.reply, "550 5.7.27 ", 11), 0);
 	rig_close(&r);

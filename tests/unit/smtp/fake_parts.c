@@ -165,9 +165,11 @@ pw_pipe_phase(struct pw_pipe *pipe, enum pw_phase phase, pw_pipe_cb cb,
 }
 
 void
-pw_pipe_early(struct pw_pipe *pipe, enum pw_phase phase, struct pw_early *out)
+pw_pipe_early(struct pw_pipe *pipe, enum pw_phase phase,
+    const struct pw_early_lists *lists, struct pw_early *out)
 {
 	(void)pipe;
+	(void)lists;
 	out->reply = fake.early[phase];
 	out->step = "";
 }
