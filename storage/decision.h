@@ -57,6 +57,9 @@ struct pw_decision_rcpt {
 	uint8_t action;
 	const char *reply; /* "250 2.1.5 ok": what the client was told */
 	const char *fate;  /* "stored", "held: over quota"...; set by store */
+	const char *step;  /* what decided for this one, in words; "" where it
+			    * was never judged */
+	double score;
 };
 
 struct pw_decision {

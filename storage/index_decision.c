@@ -152,6 +152,9 @@ recipients(struct pw_db *db, int64_t id)
 		set_action(o, q, 3);
 		set_text(o, "reply", q, 4);
 		set_text(o, "fate", q, 5);
+		set_text(o, "step", q, 6);
+		(void)json_object_set_new(o, "score",
+		    json_real(pw_q_f64(q, 7)));
 		(void)json_array_append_new(list, o);
 	}
 	return list;

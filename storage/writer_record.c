@@ -266,6 +266,8 @@ add_rcpt(struct pw_writer *w, int64_t id, size_t n,
 	pw_q_int(q, 6, r->action);
 	pw_q_text(q, 7, pw_bytes_of(r->reply));
 	pw_q_text(q, 8, pw_bytes_of(r->fate));
+	pw_q_text(q, 9, pw_bytes_of(r->step));
+	pw_q_real(q, 10, r->score);
 	enum pw_db_rc rc = pw_q_run(q);
 	if (rc == PW_DB_DONE)
 		rc = add_find(w, address_hash(w, r->given), id);

@@ -22,9 +22,10 @@ setup(void)
 {
 	rcpt[0] = (struct pw_decision_rcpt){ PW_LIT("Alice@example.org"),
 		PW_LIT("alice@example.org"), PW_ACT_DELIVER, "250 2.1.5 ok",
-		"stored" };
+		"stored", "score reaches", 6.5 };
 	rcpt[1] = (struct pw_decision_rcpt){ PW_LIT("bob@example.org"),
-		PW_LIT("bob@example.org"), PW_ACT_HOLD, "250 2.1.5 ok", "" };
+		PW_LIT("bob@example.org"), PW_ACT_HOLD, "250 2.1.5 ok", "",
+		"", 0 };
 	evidence[0] = (struct pw_evidence){ "spf", "SPF_PASS", -0.25, 1, true,
 		PW_LIT("192.0.2.1 may send") };
 	run[0] = (struct pw_stage_run){ "spf", 3, PW_OUT_HIT, "", 120, 80 };
