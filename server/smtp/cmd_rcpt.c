@@ -38,6 +38,7 @@ rcpt_done(struct pw_session *s)
 		if (pw_reply_check(pw_peer(pw_bytes_of(early.reply)), 0,
 			&text) != 0)
 			text = pw_bytes_of(pw_reply_text(PW_R_DATA_LATER));
+		r->step = early.step;
 		r->reply = pw_pool_cstr(tx->pool, text);
 		if (r->reply == NULL)
 			r->reply = "";

@@ -225,6 +225,7 @@ add_recipient(struct builder *b, const struct pw_rcpt *r)
 	if (!r->accepted) {
 		row.action = r->reply[0] == '4' ? PW_ACT_DEFER
 						: PW_ACT_REFUSE;
+		row.step = r->step != NULL ? r->step : "";
 		dec->rcpt[dec->nrcpt++] = row;
 		return 0;
 	}

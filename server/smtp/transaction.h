@@ -25,6 +25,7 @@ struct pw_rcpt {
 	size_t ndest;
 	bool accepted;
 	const char *reply; /* what the client was told */
+	const char *step;  /* of a refusal by policy at RCPT, or NULL */
 	uint32_t number;   /* of the pipeline, pw_pipe_rcpt_number() */
 	/* At the end of data: for each destination, see verdict.h; and with
 	 * PRDR a reply of its own. */
