@@ -333,8 +333,8 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
     ?17, ?18, ?19, ?20, ?21, ?22);
 -- @rcpt_add decisions
 INSERT OR IGNORE INTO rcpt (decision, n, given, mailbox, domain, action, reply,
-    fate, step, score)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10);
+    fate, step, score, lists)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11);
 -- @find_add decisions
 INSERT OR IGNORE INTO find (bucket, hash, decision) VALUES (?1, ?2, ?3);
 -- @filed_add decisions
@@ -423,7 +423,8 @@ ORDER BY id DESC;
 -- @find_last decisions
 SELECT max(bucket) FROM find;
 -- @rcpt_list decisions
-SELECT given, mailbox, domain, action, reply, fate, step, score FROM rcpt
+SELECT given, mailbox, domain, action, reply, fate, step, score,
+    lists FROM rcpt
 WHERE decision = ?1 ORDER BY n LIMIT 50000;
 -- @cut_list decisions
 SELECT pos, bytes FROM cut WHERE tid = ?1 ORDER BY pos LIMIT 64;

@@ -6,7 +6,7 @@
  */
 #include "storage/decision.h"
 
-/* 2: step and score of each recipient.  A journal that an older store left
+/* 2: step, score and list entries of each recipient.  A journal that an older store left
  * behind holds records of its version. */
 #define DECISION_VERSION 2
 #define DECISION_OLDEST 1
@@ -80,6 +80,7 @@ pw_decision_enc(struct pw_enc *e, const struct pw_decision *d)
 		pw_enc_str(e, r->fate);
 		pw_enc_str(e, r->step);
 		pw_enc_f64(e, r->score);
+		pw_list_enc(e, r->entry, r->nentry);
 	}
 	pw_enc_u32(e, (uint32_t)d->nevidence);
 	for (size_t i = 0; i < d->nevidence; i++) {
@@ -223,6 +224,8 @@ dec_lists(struct pw_dec *d, struct pw_pool *pool, uint8_t version,
 		r->fate = pw_dec_str(d, pool);
 		r->step = version >= 2 ? pw_dec_str(d, pool) : "";
 		r->score = version >= 2 ? pw_dec_f64(d) : 0;
+		if (version >= 2)
+			r->entry = pw_list_dec(d, pool, &r->nentry);
 	}
 	o->evidence = dec_array(d, pool, EVIDENCE_MAX, 22,
 	    sizeof(*o->evidence), &o->nevidence);

@@ -11,6 +11,7 @@
 #include "base/listentry.h"
 #include "base/pool.h"
 #include "base/valid.h"
+#include "net/listcode.h"
 
 struct pw_snapshot;
 
@@ -63,7 +64,6 @@ struct pw_list_query {
 	struct pw_ip client;
 	int64_t now_us;
 };
-#define PW_LIST_HITS 32u
 size_t pw_snapshot_lists(const struct pw_snapshot *s,
     const struct pw_list_query *q, struct pw_list_entry out[PW_LIST_HITS]);
 /* There are allow entries by address or domain for MAILBOX: only the whole

@@ -205,6 +205,8 @@ take_fate(const struct builder *b, const struct pw_fate *f,
 	row->action = f->action;
 	row->step = f->step;
 	row->score = f->score;
+	row->entry = f->entry;
+	row->nentry = f->nentry;
 	if (b->j->unkept && row->action == PW_ACT_REFUSE_KEEP) {
 		row->action = PW_ACT_REFUSE;
 		row->fate = "the copy could not be kept";

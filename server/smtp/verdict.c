@@ -93,7 +93,8 @@ judge_one(struct asking *a, const struct pw_rcpt *r, struct pw_bytes mailbox,
 		return -1;
 	v = pw_pipe_verdict(a->s->pipe, &rcpt);
 	*fate = (struct pw_fate){ .verdict = v->action, .action = v->action,
-		.reply = v->reply, .step = v->step, .score = v->score };
+		.reply = v->reply, .step = v->step, .score = v->score,
+		.entry = rcpt.entry, .nentry = rcpt.nentry };
 	return 0;
 }
 

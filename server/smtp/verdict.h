@@ -20,6 +20,8 @@ struct pw_fate {
 	const char *reply; /* of policy */
 	const char *step;  /* of the verdict, and why something else is done */
 	double score;
+	const struct pw_list_entry *entry; /* that were looked at */
+	size_t nentry;
 };
 
 /*

@@ -235,6 +235,10 @@ def lists(w):
     step = verdict(w, "allowed by network", "deliver", **fail)
     w.check("our branch office" in step and "without it: junk" in step,
             "step of it", step)
+    r = w.record(fail["sender"])["recipients"][0]
+    w.check([(e["pattern"], e["comment"]) for e in r["lists"]] ==
+            [(CLIENT + "/32", "our branch office")], "entries on record",
+            str(r.get("lists")))
     verdict(w, "another network", "junk", ip=OTHER, **fail)
     verdict(w, "null MX from an allowed network", "deliver",
             sender="ines@silent.test")
