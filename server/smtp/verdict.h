@@ -10,8 +10,9 @@
 #include "smtp/session.h"
 
 /* Recipients whose replies of their own are given in one go; with more of them
- * the message has one reply for all. */
-#define PW_PRDR_MAX 1000u
+ * the message has one reply for all.  So many of the longest fit what a client
+ * may leave unread. */
+#define PW_PRDR_MAX 500u
 
 /* Of one recipient and mailbox. */
 struct pw_fate {
