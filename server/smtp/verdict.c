@@ -188,7 +188,7 @@ settle_each(struct pw_session *s, uint8_t *v, uint8_t *a,
 			continue;
 		one[n] = settle(tx->pool, r->fate, r->ndest, v, a,
 		    &decided[n]);
-		r->settled = one[n];
+		r->settled = (uint8_t)one[n];
 		r->end = one[n] == PW_SETTLED_ACCEPT ?
 		    pw_reply_text(PW_R_PRDR_OK) :
 		    pw_verdict_reply(s, one[n], decided[n]);
