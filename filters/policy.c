@@ -432,7 +432,8 @@ pw_policy_awaits(const struct pw_weights *w, enum pw_phase phase,
 		const struct pw_weight *row = pw_weights_get(w, stage->name,
 		    s->name);
 
-		if (row != NULL && (row->asks == PW_VERDICT_REFUSE + 1 ||
+		if (row != NULL && !row->shadow &&
+		    (row->asks == PW_VERDICT_REFUSE + 1 ||
 		    row->asks == PW_VERDICT_DEFER + 1))
 			return true;
 	}

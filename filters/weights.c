@@ -79,7 +79,7 @@ apply_action(struct pw_weights *w, const char *row, struct pw_err *err)
 	    asks == 0 ? "inform" : pw_verdict_name(asks)) != 0)
 		asks++;
 	if (n == 0 || asks == PW_VERDICT_COUNT)
-		return pw_err_set(err, 0, "policy.actions: '%s'; write "
+		return pw_err_set(err, 0, "'%s'; write "
 		    "\"SYMBOL=ACTION\" with one of inform, junk, hold, "
 		    "refuse-keep, refuse, defer, discard", row);
 	for (size_t i = 0; i < w->n; i++)
@@ -89,7 +89,7 @@ apply_action(struct pw_weights *w, const char *row, struct pw_err *err)
 			hits++;
 		}
 	if (hits == 0)
-		return pw_err_set(err, 0, "policy.actions: no loaded stage has "
+		return pw_err_set(err, 0, "no loaded stage has "
 		    "the symbol '%.*s'; see `postward pipeline show`", (int)n,
 		    row);
 	return 0;

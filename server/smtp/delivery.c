@@ -222,7 +222,9 @@ add_recipient(struct builder *b, const struct pw_rcpt *r)
 		.mailbox = PW_LIT(""), .action = b->j->action,
 		.reply = r->reply, .fate = "", .step = "" };
 
-	if (r->end != NULL)
+	/* Fates without a result are those of a message that was refused in
+	 * the end for another reason. */
+	if (r->end != NULL && b->j->result != NULL)
 		row.reply = r->end;
 	if (!r->accepted) {
 		row.action = r->reply[0] == '4' ? PW_ACT_DEFER
@@ -236,9 +238,10 @@ add_recipient(struct builder *b, const struct pw_rcpt *r)
 
 		row.mailbox = r->dest[i].mailbox;
 		dec->rcpt[n] = row;
-		if (r->fate != NULL)
-			take_fate(b, &r->fate[i], &dec->rcpt[n]);
-		if (r->fate == NULL || !has_target(dec->rcpt[n].action))
+		if (r->fate == NULL || b->j->result == NULL)
+			continue;
+		take_fate(b, &r->fate[i], &dec->rcpt[n]);
+		if (!has_target(dec->rcpt[n].action))
 			continue;
 		if (is_repeated(b, row.mailbox))
 			dec->rcpt[n].fate = "same copy";

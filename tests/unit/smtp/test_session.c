@@ -309,7 +309,7 @@ START_TEST(test_proxy)
 			ck_assert(!fake_conn_alive());
 		}
 		(void)snprintf(was, sizeof(was), "%s",
-		    codes(fake_conn_output()));
+		    session_codes(fake_conn_output()));
 		ck_assert_msg(strcmp(was, headers[_i].codes) == 0,
 		    "in pieces of %zu: %s", piece, was);
 		session_close();
