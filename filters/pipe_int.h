@@ -36,6 +36,7 @@ struct pw_pipeline {
 	const struct pw_scan_runner *scan; /* NULL in master's check */
 	struct pw_registry *reg;
 	struct pw_weights *weights;
+	struct pw_thresholds *thresholds;
 	const char *authserv_id;
 	_Atomic uint64_t jobs, crashes, garbage, refused_jobs; /* read by any */
 };
@@ -78,6 +79,7 @@ struct pw_slot {
 	uint32_t wall_us, cpu_us;
 	unsigned nasked, open; /* questions, and those without an answer */
 	uint16_t rounds;
+	uint32_t rcpt; /* that a run of phase RCPT is about, from 1 */
 	uint8_t stage, phase, state;
 	bool ran;       /* started_ms is set */
 	bool cancelled; /* given up: cancel() is due if it is async */
@@ -102,6 +104,7 @@ struct pw_pipe {
 	pw_pipe_cb cb; /* of the phase under way, or NULL */
 	void *arg;
 	const struct pw_pipe_result *result;
+	struct pw_judging *judging; /* with the result, or NULL */
 	const struct pw_dns_set *replay; /* or NULL: questions are asked */
 	uint64_t mail_size, header_len, end_started;
 	unsigned nrcpt;
@@ -127,6 +130,10 @@ void pw_pipe_env(struct pw_pipe *pipe, struct pw_side *side,
 /* The message for a stage that runs in front: NULL and *why when it cannot be
  * had there. */
 const struct pw_msgview *pw_pipe_view(struct pw_pipe *pipe, const char **why);
+
+/* pipe_verdict.c: IN is what all recipients share; false at the memory's
+ * bound. */
+bool pw_pipe_judge(struct pw_pipe *pipe, const struct pw_policy_in *in);
 
 /* pipe_run.c */
 void pw_slot_add(struct pw_pipe *pipe, struct pw_side *side, size_t stage,

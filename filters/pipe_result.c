@@ -39,7 +39,10 @@ evidence_of(const struct pw_pipe *pipe, const struct pw_slot *s,
 		.symbol = e->symbol, .scope = l->desc->scope,
 		.shadow = l->shadow || (w != NULL && w->shadow),
 		.text = e->text,
-		.weight = w != NULL ? e->factor * w->weight : 0 };
+		.weight = w != NULL ? e->factor * w->weight : 0,
+		.asks = w != NULL ? w->asks : 0,
+		.malware = w != NULL && w->malware,
+		.rcpt = l->desc->scope == PW_SCOPE_RECIPIENT ? s->rcpt : 0 };
 }
 
 /* ---- early -------------------------------------------------------------------------- */
@@ -49,6 +52,8 @@ struct early {
 	size_t n;
 };
 
+/* Only what an answer may rest on: the bound is then not met by harmless
+ * evidence. */
 static void
 gather_early(const struct pw_pipe *pipe, const struct pw_slot *s, void *arg)
 {
@@ -57,21 +62,32 @@ gather_early(const struct pw_pipe *pipe, const struct pw_slot *s, void *arg)
 	if (s->state != PW_SLOT_DONE)
 		return;
 	for (const struct pw_out_evidence *v = s->out.evidence;
-	    v != NULL && e->n < EARLY_MAX; v = v->next)
-		e->v[e->n++] = evidence_of(pipe, s, v);
+	    v != NULL && e->n < EARLY_MAX; v = v->next) {
+		e->v[e->n] = evidence_of(pipe, s, v);
+		e->n += e->v[e->n].asks != 0 ||
+		    strcmp(v->symbol, "SPF_EXPLANATION") == 0;
+	}
 }
 
 void
-pw_pipe_early(struct pw_pipe *pipe, enum pw_phase phase, struct pw_early *out)
+pw_pipe_early(struct pw_pipe *pipe, enum pw_phase phase,
+    const struct pw_early_lists *lists, struct pw_early *out)
 {
 	struct early e = { .n = 0 };
+	struct pw_policy_in in = { .cfg = pipe->p->cfg, .evidence = e.v,
+		.rcpt = pipe->nrcpt };
 	struct pw_verdict v;
 
 	*out = (struct pw_early){ NULL, NULL };
-	if (!pipe->in_trans)
+	if (!pipe->in_trans || phase != PW_PHASE_RCPT)
 		return;
 	each_slot(pipe, gather_early, &e);
-	if (!pw_policy_early(pipe->p->cfg, phase, e.v, e.n, &v))
+	in.nevidence = e.n;
+	if (lists != NULL) {
+		in.entry = lists->entry;
+		in.nentry = lists->n;
+	}
+	if (!pw_policy_early(&in, lists != NULL && lists->may_allow, &v))
 		return;
 	out->reply = pw_pool_cstr(pipe->trans.pool, pw_bytes_of(v.reply));
 	out->step = pw_pool_cstr(pipe->trans.pool, pw_bytes_of(v.step));
@@ -115,7 +131,8 @@ add_slot(const struct pw_pipe *pipe, const struct pw_slot *s, void *arg)
 		m->r->run[m->r->nrun] = (struct pw_pipe_run){ l->desc->name,
 			s->phase, outcome, reason, s->wall_us, s->cpu_us };
 		m->rule[m->r->nrun] = (struct pw_policy_run){ l->desc->name,
-			reason, outcome, l->on_error, l->shadow };
+			reason, outcome, l->on_error, l->shadow,
+			l->desc->malware != NULL };
 	}
 	m->r->nrun++;
 	if (!done)
@@ -169,6 +186,16 @@ make_room(struct pw_pipe *pipe, struct making *m)
 	r->nevidence = r->nrun = r->nfield = r->ncut = 0;
 	m->nar = 0;
 	return true;
+}
+
+static bool
+has_note(const struct making *m)
+{
+	for (size_t i = 0; i < m->r->nrun; i++)
+		if (m->rule[i].outcome == PW_OUTCOME_FAILED &&
+		    m->rule[i].on_error == PW_ERR_TAG && !m->rule[i].shadow)
+			return true;
+	return false;
 }
 
 /* "X-Postward-Note: not checked: dkim (time limit), spf (crashed)" */
@@ -232,8 +259,9 @@ static const struct pw_pipe_result no_memory = {
 const struct pw_pipe_result *
 pw_pipe_result(struct pw_pipe *pipe)
 {
+	static const struct pw_pipe_rcpt nobody = { .mailbox = "" };
+	const struct pw_pipe_verdict *v;
 	struct making m = { 0 };
-	struct pw_verdict v;
 	struct pw_pipe_result *r;
 
 	PW_ASSERT(pipe->in_trans);
@@ -243,23 +271,26 @@ pw_pipe_result(struct pw_pipe *pipe)
 	if (r == NULL || !make_room(pipe, &m))
 		return pipe->result = &no_memory;
 	each_slot(pipe, add_slot, &m);
-	pw_policy_decide(&(struct pw_policy_in){ .cfg = pipe->p->cfg,
+	if (!pw_pipe_judge(pipe, &(struct pw_policy_in){ .cfg = pipe->p->cfg,
 		.evidence = r->evidence, .nevidence = r->nevidence,
 		.run = m.rule, .nrun = r->nrun,
-		.crashed_first = pipe->crashed_first }, &v);
-	r->action = v.action;
-	r->score = v.score;
-	r->reply = v.reply[0] == '\0' ? NULL :
-	    pw_pool_cstr(pipe->trans.pool, pw_bytes_of(v.reply));
-	r->step = pw_pool_cstr(pipe->trans.pool, pw_bytes_of(v.step));
+		.crashed_first = pipe->crashed_first }))
+		return pipe->result = &no_memory;
+	v = pw_pipe_verdict(pipe, &nobody);
+	r->action = v->action;
+	r->score = v->score;
+	r->reply = v->reply[0] == '\0' ? NULL : v->reply;
+	r->step = v->step;
 	r->auth_results = pw_authres_write(pipe->trans.pool,
 	    pipe->p->authserv_id, m.ar, m.nar);
 	r->crashed = pipe->crashed;
-	if (v.error_note)
+	if (has_note(&m))
 		add_note(pipe, &m);
 	r->dns = all_answers(pipe);
 	r->iprev_name = iprev_name(pipe);
-	if (r->step == NULL || r->auth_results == NULL)
+	if (r->auth_results == NULL) {
+		pipe->judging = NULL;
 		return pipe->result = &no_memory;
+	}
 	return pipe->result = r;
 }

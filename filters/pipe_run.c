@@ -348,6 +348,7 @@ pw_slot_add(struct pw_pipe *pipe, struct pw_side *side, size_t stage,
 	s->side = side;
 	s->stage = (uint8_t)stage;
 	s->phase = (uint8_t)phase;
+	s->rcpt = phase == PW_PHASE_RCPT ? pipe->nrcpt : 0;
 	s->out.reason = "";
 	if (side->last != NULL)
 		side->last->next = s;
@@ -375,7 +376,7 @@ holds_up(const struct pw_pipe *pipe, const struct pw_slot *s,
 		return true;
 	if ((d->flags & PW_FLAG_BACKGROUND) == 0)
 		return s->phase == phase;
-	return pw_policy_awaits(pipe->p->cfg, phase, d);
+	return pw_policy_awaits(pipe->p->weights, phase, d);
 }
 
 bool

@@ -33,6 +33,7 @@ pw_pipeline_new(const struct pw_config *cfg, struct pw_loop *loop,
 		pw_pipeline_free(out);
 		return -1;
 	}
+	p->thresholds = pw_thresholds_new(cfg);
 	return 0;
 }
 
@@ -42,6 +43,7 @@ pw_pipeline_free(struct pw_pipeline **p)
 	if (*p == NULL)
 		return;
 	pw_weights_free(&(*p)->weights);
+	pw_thresholds_free(&(*p)->thresholds);
 	pw_registry_free(&(*p)->reg);
 	free(*p);
 	*p = NULL;
@@ -140,6 +142,7 @@ pw_pipe_reset(struct pw_pipe *pipe)
 		pipe->cb = NULL;
 	pipe->in_trans = false;
 	pipe->result = NULL;
+	pipe->judging = NULL;
 	pipe->fd = -1;
 	pw_mapped_close(&pipe->map);
 	pipe->viewed = false;
@@ -202,6 +205,12 @@ pw_pipe_int(struct pw_pipe *pipe, const char *name, int64_t num)
 	struct pw_fact v = { .type = PW_FACT_INT, .num = num };
 
 	set_fact(pipe, name, 0, &v);
+}
+
+uint32_t
+pw_pipe_rcpt_number(const struct pw_pipe *pipe)
+{
+	return pipe->nrcpt;
 }
 
 static void

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/listentry.h"
 #include "base/pool.h"
 #include "base/strbuf.h"
 #include "base/valid.h"
@@ -103,6 +104,13 @@ struct pw_early {
 	const char *reply; /* "550 5.7.27 ...", NULL: go on */
 	const char *step;
 };
+/* What the lists hold for the recipient and what is known of the sender by
+ * now. */
+struct pw_early_lists {
+	const struct pw_list_entry *entry;
+	size_t n;
+	bool may_allow; /* an allow entry may still apply by the message */
+};
 typedef void (*pw_pipe_cb)(void *arg);
 /*
  * Runs a phase.  PW_OK: done now.  PW_AGAIN: CB(ARG) exactly once later, unless
@@ -112,10 +120,10 @@ typedef void (*pw_pipe_cb)(void *arg);
  */
 enum pw_rc pw_pipe_phase(struct pw_pipe *pipe, enum pw_phase phase,
     pw_pipe_cb cb, void *arg);
-/* After a phase: what the policy says already. Session phases: CONNECT, HELO;
- * then MAIL and RCPT. */
+/* After a phase: what the policy says already. It refuses and defers at RCPT,
+ * where the recipient's LISTS (else NULL) are known. */
 void pw_pipe_early(struct pw_pipe *pipe, enum pw_phase phase,
-    struct pw_early *out);
+    const struct pw_early_lists *lists, struct pw_early *out);
 
 /* ---- after the end of data ------------------------------------------------- */
 
@@ -124,7 +132,10 @@ struct pw_pipe_evidence {
 	const char *stage, *symbol;
 	double weight;
 	uint8_t scope;
+	uint8_t asks;  /* 1 + the action that it asks for by itself, or 0 */
 	bool shadow;
+	bool malware;  /* above every allow entry */
+	uint32_t rcpt; /* on this recipient only (from 1), or 0 */
 	struct pw_bytes text;
 };
 struct pw_pipe_run {
@@ -160,6 +171,31 @@ struct pw_pipe_result {
 	const char *iprev_name;  /* confirmed reverse name, or "" */
 };
 const struct pw_pipe_result *pw_pipe_result(struct pw_pipe *pipe);
+
+/* Addresses in From as the structure stage read them (at most MAX), in the
+ * transaction's memory; after the phase BODY. */
+size_t pw_pipe_from(struct pw_pipe *pipe, const char **addr, size_t max);
+
+/* The verdict for one mailbox of a recipient; the result's own action, step
+ * and score are those of nobody in particular. */
+struct pw_pipe_rcpt {
+	const char *mailbox; /* "user@domain", canonical */
+	uint32_t rcpt;       /* pw_pipe_rcpt_number() of its RCPT */
+	const struct pw_list_entry *entry; /* that fit it and the message */
+	size_t nentry;
+};
+struct pw_pipe_verdict {
+	uint8_t action;
+	const char *reply; /* "" unless refused or deferred */
+	const char *step;
+	double score;
+};
+/* After pw_pipe_result(), in the transaction's memory; equal verdicts may be
+ * one.  Never NULL: at the memory's bound everything is deferred. */
+const struct pw_pipe_verdict *pw_pipe_verdict(struct pw_pipe *pipe,
+    const struct pw_pipe_rcpt *rcpt);
+/* Number, from 1, of the recipient that "rcpt.address" was last set for. */
+uint32_t pw_pipe_rcpt_number(const struct pw_pipe *pipe);
 
 /* ---- the scan role's side --------------------------------------------------- */
 

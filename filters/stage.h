@@ -200,7 +200,8 @@ struct pw_host {
 
 struct pw_symbol {
 	const char *name;
-	double weight; /* default; positive is against the message */
+	double weight; /* default; positive is against the message; what a
+			* symbol asks for by itself is policy.actions */
 	const char *help;
 };
 
@@ -250,6 +251,10 @@ struct pw_stage {
 	uint32_t flags;
 	uint32_t environment; /* PW_NEED_... */
 	uint32_t timeout_ms;  /* for one phase, waiting included */
+	/* Those of its symbols that say that the message is harmful, NULL at
+	 * the end; may be NULL.  They are above every allow entry, and so is
+	 * the stage's rule where it could not run. */
+	const char *const *malware;
 
 	/* Before any sandbox: reads its options and files.  Once per process;
 	 * in front once per loop thread, each with an instance of its own.

@@ -20,6 +20,7 @@
 #define COPY_MAX ((size_t)256 << 10)
 
 static const char *const needs[] = { "host.authserv_id?", NULL };
+static const char *const provides[] = { "structure.from", NULL };
 static const struct pw_symbol symbols[] = {
 	{ "AUTHRES_FORGED", 1.0, "Authentication-Results in our name" },
 	{ "AUTHRES_FLOOD", 5.0, "more of them than can be taken out" },
@@ -176,6 +177,33 @@ keep(struct pw_strbuf *sb, struct pw_pool *pool)
 	return b;
 }
 
+/* The addresses in From, for the allow and block lists. */
+#define SENDERS_MAX 16u
+struct senders {
+	size_t n;
+	const char *addr[SENDERS_MAX];
+};
+
+static void
+find_senders(struct senders *s, GMimeMessage *message, struct pw_pool *pool)
+{
+	InternetAddressList *list = g_mime_message_get_from(message);
+	int n = list != NULL ? internet_address_list_length(list) : 0;
+
+	for (int i = 0; i < n && s->n < SENDERS_MAX; i++) {
+		InternetAddress *a = internet_address_list_get_address(list,
+		    i);
+		const char *text = INTERNET_ADDRESS_IS_MAILBOX(a) ?
+		    internet_address_mailbox_get_addr(
+		    INTERNET_ADDRESS_MAILBOX(a)) : NULL;
+
+		if (text == NULL || strlen(text) > PW_FACT_TEXT_MAX)
+			continue;
+		s->addr[s->n] = pw_pool_cstr(pool, pw_bytes_of(text));
+		s->n += s->addr[s->n] != NULL;
+	}
+}
+
 static void
 describe(struct pw_meta *m, struct pw_bytes all, GMimeMessage *message,
     struct pw_pool *pool, const char **bound)
@@ -238,8 +266,8 @@ essence(const struct pw_msgview *v, struct pw_pool *pool)
 }
 
 static void
-parse(struct pw_meta *m, const struct pw_msgview *v, struct pw_pool *pool,
-    const char **bound)
+parse(struct pw_meta *m, const struct pw_msgview *v, struct senders *from,
+    struct pw_pool *pool, const char **bound)
 {
 	struct pw_bytes all = essence(v, pool);
 	/* GMime only reads it, and where it lies. */
@@ -254,6 +282,8 @@ parse(struct pw_meta *m, const struct pw_msgview *v, struct pw_pool *pool,
 	message = g_mime_parser_construct_message(parser, NULL);
 	if (message != NULL) {
 		describe(m, all, message, pool, bound);
+		if (from != NULL)
+			find_senders(from, message, pool);
 		g_object_unref(message);
 	} else {
 		*bound = "it cannot be read as a message";
@@ -280,7 +310,8 @@ pw_structure_bound(const struct pw_msgview *v)
 }
 
 static struct pw_meta *
-make_meta(const struct pw_msgview *v, struct pw_pool *pool, const char **bound)
+read_message(const struct pw_msgview *v, struct senders *from,
+    struct pw_pool *pool, const char **bound)
 {
 	struct pw_meta *m = pw_pool_alloc(pool, sizeof(*m));
 
@@ -290,7 +321,7 @@ make_meta(const struct pw_msgview *v, struct pw_pool *pool, const char **bound)
 	plain_fields(m, v, pool);
 	*bound = pw_structure_bound(v);
 	if (*bound == NULL && v->all.len > 0)
-		parse(m, v, pool, bound);
+		parse(m, v, from, pool, bound);
 	m->complex = *bound != NULL;
 	return m;
 }
@@ -300,7 +331,7 @@ pw_structure_meta(const struct pw_msgview *v, struct pw_pool *pool)
 {
 	const char *bound;
 
-	return make_meta(v, pool, &bound);
+	return read_message(v, NULL, pool, &bound);
 }
 
 /* ---- forged fields and the run -------------------------------------------------------------------- */
@@ -373,13 +404,15 @@ run(void *instance, struct pw_ctx *ctx, enum pw_phase phase)
 	struct pw_pool *pool = instance; /* rewound after each run */
 	const struct pw_msgview *v = pw_eval_view(ctx);
 	struct pw_fact f;
+	struct senders from = { 0 };
 	struct pw_meta *m = NULL;
 	const char *bound = NULL;
 	struct pw_bytes block;
 	struct pw_enc e;
 
 	(void)phase;
-	if (v == NULL || (m = make_meta(v, pool, &bound)) == NULL) {
+	if (v == NULL ||
+	    (m = read_message(v, &from, pool, &bound)) == NULL) {
 		pw_pool_rewind(pool);
 		h->fail(ctx, "the message could not be read");
 		return PW_RUN_ERROR;
@@ -393,6 +426,11 @@ run(void *instance, struct pw_ctx *ctx, enum pw_phase phase)
 	}
 	if (bound != NULL)
 		h->evidence(ctx, "MIME_COMPLEX", 1, bound);
+	for (size_t i = 0; i < from.n; i++) {
+		f = (struct pw_fact){ .type = PW_FACT_TEXT,
+			.text = { from.addr[i], strlen(from.addr[i]) } };
+		(void)h->provide(ctx, "structure.from", i, &f);
+	}
 	m->cut = pw_eval_cuts(ctx, &m->ncut);
 	pw_enc_init(&e, 256u << 10);
 	pw_meta_enc(&e, m);
@@ -413,6 +451,7 @@ const struct pw_stage pw_stage_structure = {
 	.help = "what the index knows of a message; forged results removed",
 	.phases = PW_PHASE_BIT(PW_PHASE_BODY),
 	.needs = needs,
+	.provides = provides,
 	.symbols = symbols,
 	.roles = PW_ROLE_SCAN,
 	.role = PW_ROLE_SCAN,

@@ -67,6 +67,19 @@ SELECT source, target FROM alias ORDER BY source, target;
 SELECT a.source, a.target FROM alias AS a JOIN domain AS d ON d.id = a.domain
 WHERE d.name = ?1 ORDER BY a.source, a.target;
 
+-- @lists_add accounts
+INSERT INTO list (kind, what, pattern, recipient, action, comment, author,
+    added, expires)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9);
+-- @lists_remove accounts
+DELETE FROM list WHERE pattern = ?1 AND recipient = ?2 AND kind = ?3;
+-- Nobody's mail is judged by them any more.
+-- @lists_remove_for accounts
+DELETE FROM list WHERE recipient = ?1;
+-- @lists_all accounts
+SELECT id, kind, what, pattern, recipient, action, comment, author, added,
+    expires FROM list ORDER BY pattern, recipient, kind;
+
 -- ---- index: the writer -------------------------------------------------------
 
 -- @ix_begin index
@@ -320,8 +333,8 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
     ?17, ?18, ?19, ?20, ?21, ?22);
 -- @rcpt_add decisions
 INSERT OR IGNORE INTO rcpt (decision, n, given, mailbox, domain, action, reply,
-    fate)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8);
+    fate, step, score, lists)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11);
 -- @find_add decisions
 INSERT OR IGNORE INTO find (bucket, hash, decision) VALUES (?1, ?2, ?3);
 -- @filed_add decisions
@@ -414,7 +427,8 @@ WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3;
 -- @find_last decisions
 SELECT max(bucket) FROM find;
 -- @rcpt_list decisions
-SELECT given, mailbox, domain, action, reply, fate FROM rcpt
+SELECT given, mailbox, domain, action, reply, fate, step, score,
+    lists FROM rcpt
 WHERE decision = ?1 ORDER BY n LIMIT 50000;
 -- @cut_list decisions
 SELECT pos, bytes FROM cut WHERE tid = ?1 ORDER BY pos LIMIT 64;

@@ -227,7 +227,8 @@ domain_remove(struct pw_accounts *a, const char *name, struct pw_err *err)
 	q = pw_q(a->db, PW_Q_DOMAIN_REMOVE);
 	pw_q_str(q, 1, name);
 	rc = pw_q_run(q);
-	return rc == PW_DB_DONE ? 0 : pw_accounts_fail(a, rc, err);
+	return rc == PW_DB_DONE ? pw_accounts_forget_lists(a, name, err) :
+				  pw_accounts_fail(a, rc, err);
 }
 
 int
@@ -380,7 +381,9 @@ mailbox_remove(struct pw_accounts *a, const char *name, struct pw_err *err)
 		return pw_accounts_fail(a, rc, err);
 	q = pw_q(a->db, PW_Q_MAILBOX_REMOVE);
 	pw_q_str(q, 1, name);
-	return change_one(a, q, name, err);
+	if (change_one(a, q, name, err) != 0)
+		return -1;
+	return pw_accounts_forget_lists(a, name, err);
 }
 
 int

@@ -13,6 +13,7 @@
 #define PW_STORAGE_ACCOUNTS_H
 
 #include "base/err.h"
+#include "base/listentry.h"
 #include "base/strbuf.h"
 
 struct pw_accounts;
@@ -70,6 +71,28 @@ int pw_accounts_mailboxes(struct pw_accounts *a, const char *domain_or_null,
     pw_accounts_each fn, void *arg, struct pw_err *err); /* addr, path, quota */
 int pw_accounts_aliases(struct pw_accounts *a, const char *domain_or_null,
     pw_accounts_each fn, void *arg, struct pw_err *err); /* source, target */
+
+/*
+ * Allow and block lists.  PATTERN: an address of a sender, a domain (which
+ * stands for those below it, too), or a network; made canonical.  RECIPIENT: a
+ * mailbox or domain of ours, or "" for all.  ACTION (of block) is an enum
+ * pw_action other than deliver.  COMMENT and AUTHOR: one line of UTF-8, at most
+ * 200 and 100 bytes.
+ */
+struct pw_list_row {
+	struct pw_list_entry e; /* .id, .what, .scope are made by add */
+	const char *recipient, *author;
+	int64_t added_us, expires_us; /* expires 0: never */
+};
+/* As for domains; EEXIST when the list has it for this recipient already. */
+int pw_accounts_list_add(struct pw_accounts *a, const struct pw_list_row *row,
+    struct pw_err *err);
+int pw_accounts_list_remove(struct pw_accounts *a, enum pw_list_kind kind,
+    const char *pattern, const char *recipient, struct pw_err *err);
+/* All entries by pattern, expired ones too; as the walks above. */
+typedef int (*pw_accounts_each_list)(void *arg, const struct pw_list_row *row);
+int pw_accounts_lists(struct pw_accounts *a, pw_accounts_each_list fn,
+    void *arg, struct pw_err *err);
 
 /* Path of a mailbox below the mail root by the template; -1 when unknown, 1
  * when another program has the file locked. */

@@ -45,6 +45,10 @@ int pw_accounts_canon_own(const char *address, char *out, struct pw_err *err);
 /* PASSWORD as it is kept: hashed unless it is a hash. "" when it is NULL. */
 int pw_accounts_hash(const char *password, char *out, struct pw_err *err);
 
+/* Entries that were for one mailbox or domain go with it. */
+int pw_accounts_forget_lists(struct pw_accounts *a, const char *recipient,
+    struct pw_err *err);
+
 /* The template's checks, and its result for a canonical address. */
 int pw_accounts_template_ok(const char *text, struct pw_err *err);
 int pw_accounts_expand(const char *text, const char *address, char *out,

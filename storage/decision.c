@@ -6,7 +6,10 @@
  */
 #include "storage/decision.h"
 
-#define DECISION_VERSION 1
+/* 2: step, score and list entries of each recipient.  A journal that an older store left
+ * behind holds records of its version. */
+#define DECISION_VERSION 2
+#define DECISION_OLDEST 1
 
 #define RCPT_MAX 50000u
 #define EVIDENCE_MAX 1024u
@@ -75,6 +78,9 @@ pw_decision_enc(struct pw_enc *e, const struct pw_decision *d)
 		pw_enc_u8(e, r->action);
 		pw_enc_str(e, r->reply);
 		pw_enc_str(e, r->fate);
+		pw_enc_str(e, r->step);
+		pw_enc_f64(e, r->score);
+		pw_list_enc(e, r->entry, r->nentry);
 	}
 	pw_enc_u32(e, (uint32_t)d->nevidence);
 	for (size_t i = 0; i < d->nevidence; i++) {
@@ -204,7 +210,8 @@ dec_array(struct pw_dec *d, struct pw_pool *pool, uint32_t max, size_t each,
 }
 
 static void
-dec_lists(struct pw_dec *d, struct pw_pool *pool, struct pw_decision *o)
+dec_lists(struct pw_dec *d, struct pw_pool *pool, uint8_t version,
+    struct pw_decision *o)
 {
 	o->rcpt = dec_array(d, pool, RCPT_MAX, 17, sizeof(*o->rcpt),
 	    &o->nrcpt);
@@ -215,6 +222,10 @@ dec_lists(struct pw_dec *d, struct pw_pool *pool, struct pw_decision *o)
 		r->action = dec_upto(d, PW_ACT_DISCARD);
 		r->reply = pw_dec_str(d, pool);
 		r->fate = pw_dec_str(d, pool);
+		r->step = version >= 2 ? pw_dec_str(d, pool) : "";
+		r->score = version >= 2 ? pw_dec_f64(d) : 0;
+		if (version >= 2)
+			r->entry = pw_list_dec(d, pool, &r->nentry);
 	}
 	o->evidence = dec_array(d, pool, EVIDENCE_MAX, 22,
 	    sizeof(*o->evidence), &o->nevidence);
@@ -244,12 +255,15 @@ pw_decision_dec(struct pw_dec *d, struct pw_pool *pool)
 {
 	struct pw_decision *o = pw_pool_alloc(pool, sizeof(*o));
 
-	if (o == NULL || pw_dec_u8(d) != DECISION_VERSION) {
+	uint8_t version = pw_dec_u8(d);
+
+	if (o == NULL || version < DECISION_OLDEST ||
+	    version > DECISION_VERSION) {
 		d->bad = true;
 		return NULL;
 	}
 	dec_head(d, pool, o);
-	dec_lists(d, pool, o);
+	dec_lists(d, pool, version, o);
 	o->dns = dec_copy(d, pool);
 	return d->bad ? NULL : o;
 }

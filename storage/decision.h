@@ -12,6 +12,7 @@
 #include "base/pool.h"
 #include "base/valid.h"
 #include "net/codec.h"
+#include "net/listcode.h"
 
 /* What is done with a message for one recipient; the numbers are on disk. */
 enum pw_action {
@@ -57,6 +58,13 @@ struct pw_decision_rcpt {
 	uint8_t action;
 	const char *reply; /* "250 2.1.5 ok": what the client was told */
 	const char *fate;  /* "stored", "held: over quota"...; set by store */
+	const char *step;  /* what decided for this one, in words; "" where it
+			    * was never judged */
+	double score;
+	/* The list entries that were looked at, so that it can be judged
+	 * again; at most PW_LIST_HITS. */
+	const struct pw_list_entry *entry;
+	size_t nentry;
 };
 
 struct pw_decision {

@@ -136,6 +136,31 @@ pw_index_answers(struct pw_db *db, struct pw_bytes rows)
 	return list;
 }
 
+/* The list entries that were looked at for a recipient. */
+static json_t *
+list_entries(struct pw_bytes bytes)
+{
+	json_t *list = json_array();
+	struct pw_pool *pool;
+	struct pw_dec dec;
+	size_t n;
+
+	if (bytes.len == 0)
+		return list;
+	pool = pw_pool_new(1u << 20);
+	pw_dec_init(&dec, bytes);
+	const struct pw_list_entry *v = pw_list_dec(&dec, pool, &n);
+	for (size_t i = 0; i < n && pw_dec_end(&dec) == 0; i++)
+		(void)json_array_append_new(list, json_pack(
+		    "{s:I,s:i,s:i,s:i,s:s,s:s,s:s}", "id",
+		    (json_int_t)v[i].id, "kind", v[i].kind, "what", v[i].what,
+		    "scope", v[i].scope, "action",
+		    pw_action_name(v[i].action), "pattern", v[i].pattern,
+		    "comment", v[i].comment));
+	pw_pool_free(&pool);
+	return list;
+}
+
 static json_t *
 recipients(struct pw_db *db, int64_t id)
 {
@@ -151,6 +176,11 @@ recipients(struct pw_db *db, int64_t id)
 		set_action(o, q, 3);
 		set_text(o, "reply", q, 4);
 		set_text(o, "fate", q, 5);
+		set_text(o, "step", q, 6);
+		(void)json_object_set_new(o, "score",
+		    json_real(pw_q_f64(q, 7)));
+		(void)json_object_set_new(o, "lists",
+		    list_entries(pw_q_bytes(q, 8)));
 		(void)json_array_append_new(list, o);
 	}
 	return list;

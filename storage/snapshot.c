@@ -4,7 +4,7 @@
  * cannot change or shrink, but every number in it is checked before it is used:
  * a faulty snapshot gives UNKNOWN, never a read outside.  Front, any thread.
  */
-#include "storage/snapshot.h"
+#include "storage/snapshot_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,23 +15,11 @@
 
 #include "base/clock.h"
 #include "storage/address.h"
-#include "storage/snapshot_format.h"
 
 #define MAILBOXES_MAX 1000 /* of one recipient */
 #define STEPS_MAX 5000     /* entries that one recipient leads through */
 #define DEPTH_MAX 10
 #define DELIMITERS_MAX 8   /* places at which one local part is cut */
-
-struct pw_snapshot {
-	const char *map;
-	size_t size;
-	const struct pw_snap_header *h;
-	const struct pw_snap_slot *slots;
-	const struct pw_snap_entry *entries;
-	const uint32_t *targets;
-	const char *strings;
-	unsigned refs;
-};
 
 /* The header's numbers against the size of the file. */
 static bool
@@ -40,17 +28,19 @@ lay_out(struct pw_snapshot *s)
 	const struct pw_snap_header *h = s->h = (const void *)s->map;
 	const size_t slots = (size_t)h->nslots * sizeof(*s->slots);
 	const size_t entries = (size_t)h->nentries * sizeof(*s->entries);
+	const size_t lists = (size_t)h->nlists * sizeof(*s->lists);
 	const size_t targets = (size_t)h->ntargets * sizeof(*s->targets);
 	size_t at = sizeof(*h);
 
 	if (h->magic != PW_SNAP_MAGIC || h->size != s->size ||
 	    h->nslots == 0 || (h->nslots & (h->nslots - 1)) != 0 ||
 	    h->nentries >= h->nslots ||
-	    at + slots + entries + targets + h->nstrings != s->size)
+	    at + slots + entries + lists + targets + h->nstrings != s->size)
 		return false;
 	s->slots = (const void *)(s->map + at);
 	s->entries = (const void *)(s->map + (at += slots));
-	s->targets = (const void *)(s->map + (at += entries));
+	s->lists = (const void *)(s->map + (at += entries));
+	s->targets = (const void *)(s->map + (at += lists));
 	s->strings = s->map + (at += targets);
 	return true;
 }
@@ -122,16 +112,16 @@ pw_snapshot_version(const struct pw_snapshot *s)
 
 /* ---- the table ----------------------------------------------------------- */
 
-static struct pw_bytes
-string_at(const struct pw_snapshot *s, uint32_t at, size_t len)
+struct pw_bytes
+pw_snap_string(const struct pw_snapshot *s, uint32_t at, size_t len)
 {
 	if (at > s->h->nstrings || len > s->h->nstrings - at)
 		return PW_BYTES_NONE;
 	return pw_bytes(s->strings + at, len);
 }
 
-static const struct pw_snap_entry *
-find(const struct pw_snapshot *s, struct pw_bytes key)
+const struct pw_snap_entry *
+pw_snap_find(const struct pw_snapshot *s, struct pw_bytes key)
 {
 	uint64_t h = pw_siphash(s->h->key, key.ptr, key.len);
 	uint32_t mask = s->h->nslots - 1;
@@ -143,7 +133,7 @@ find(const struct pw_snapshot *s, struct pw_bytes key)
 			return NULL; /* empty, or nonsense */
 		const struct pw_snap_entry *e = &s->entries[slot->entry];
 		if (slot->tag == (uint32_t)(h >> 32) &&
-		    pw_bytes_eq(string_at(s, e->key, e->key_len), key))
+		    pw_bytes_eq(pw_snap_string(s, e->key, e->key_len), key))
 			return e;
 	}
 	return NULL;
@@ -181,7 +171,7 @@ someone(const struct name *n, const char *local, size_t len)
 	key[len] = '@';
 	memcpy(key + len + 1, n->domain, n->domain_len);
 	const struct pw_snap_entry *e =
-	    find(n->s, pw_bytes(key, len + 1 + n->domain_len));
+	    pw_snap_find(n->s, pw_bytes(key, len + 1 + n->domain_len));
 	return is_someone(e) ? e : NULL;
 }
 
@@ -257,7 +247,7 @@ struct expansion {
 static enum pw_resolve_code
 add_dest(struct expansion *x, const struct pw_snap_entry *e)
 {
-	struct pw_bytes mailbox = string_at(x->s, e->key, e->key_len);
+	struct pw_bytes mailbox = pw_snap_string(x->s, e->key, e->key_len);
 
 	for (size_t i = 0; i < x->n; i++)
 		if (x->dest[i].mailbox.ptr == mailbox.ptr)
@@ -277,7 +267,7 @@ add_dest(struct expansion *x, const struct pw_snap_entry *e)
 	}
 	x->dest[x->n++] = (struct pw_dest){
 		.mailbox = mailbox,
-		.path = string_at(x->s, e->path, e->path_len),
+		.path = pw_snap_string(x->s, e->path, e->path_len),
 		.quota = e->quota,
 		.usage = e->usage,
 	};
@@ -315,7 +305,7 @@ expand(struct expansion *x, const struct pw_snap_entry *e, size_t depth)
 static bool
 is_local(const struct pw_snapshot *s, const char *domain, size_t len)
 {
-	const struct pw_snap_entry *e = find(s, pw_bytes(domain, len));
+	const struct pw_snap_entry *e = pw_snap_find(s, pw_bytes(domain, len));
 
 	return e != NULL && (e->flags & PW_SNAP_DOMAIN) != 0;
 }

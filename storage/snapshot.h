@@ -8,7 +8,10 @@
 #define PW_STORAGE_SNAPSHOT_H
 
 #include "base/err.h"
+#include "base/listentry.h"
 #include "base/pool.h"
+#include "base/valid.h"
+#include "net/listcode.h"
 
 struct pw_snapshot;
 
@@ -46,5 +49,26 @@ bool pw_snapshot_is_local(const struct pw_snapshot *s, struct pw_bytes domain);
 enum pw_resolve_code pw_snapshot_resolve(const struct pw_snapshot *s,
     struct pw_bytes local, struct pw_bytes domain, const char *delimiters,
     struct pw_pool *pool, struct pw_dest **dest, size_t *ndest);
+
+/*
+ * The entries of the allow and block lists that fit a message for MAILBOX
+ * (canonical): addresses of the sender in any form (envelope, From), and the
+ * client.  NOW is microseconds since the epoch.  Their number; those beyond MAX
+ * are left out, the nearest to the recipient come first.  Texts lie in the
+ * snapshot's memory.
+ */
+struct pw_list_query {
+	struct pw_bytes mailbox;
+	const struct pw_bytes *sender;
+	size_t nsender;
+	struct pw_ip client;
+	int64_t now_us;
+};
+size_t pw_snapshot_lists(const struct pw_snapshot *s,
+    const struct pw_list_query *q, struct pw_list_entry out[PW_LIST_HITS]);
+/* There are allow entries by address or domain for MAILBOX: only the whole
+ * message will tell whether one fits. */
+bool pw_snapshot_may_allow(const struct pw_snapshot *s,
+    struct pw_bytes mailbox);
 
 #endif

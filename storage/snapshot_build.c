@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/pool.h"
+#include "base/valid.h"
 #include "storage/accounts_private.h"
 #include "storage/snapshot_format.h"
 
@@ -27,6 +29,9 @@ struct build {
 	size_t nslots;
 	uint32_t *targets;
 	size_t ntargets, targets_cap;
+	struct pw_snap_list *lists;
+	size_t nlists, lists_cap;
+	uint64_t bits4, bits6[3];
 	char *strings;
 	size_t nstrings, strings_cap;
 	size_t lost; /* targets that are nobody */
@@ -194,6 +199,59 @@ on_alias(void *arg, const char *source, const char *target, uint64_t n)
 	return b->ntargets >= ENTRIES_MAX;
 }
 
+static void
+note_network(struct build *b, const char *pattern)
+{
+	struct pw_net net;
+
+	if (pw_net_parse(pw_bytes_of(pattern), &net) != 0)
+		return;
+	if (net.ip.family == 4)
+		b->bits4 |= UINT64_C(1) << net.bits;
+	else
+		b->bits6[net.bits / 64] |= UINT64_C(1) << net.bits % 64;
+}
+
+/* Those of one pattern and recipient come together, so that they lie together.
+ * With the NUL behind each text. */
+static int
+on_list(void *arg, const struct pw_list_row *row)
+{
+	struct build *b = arg;
+	char key[2 * PW_ADDR_SIZE + 2];
+	int n = snprintf(key, sizeof(key), "%s\n%s", row->e.pattern,
+	    row->recipient);
+	const char *any = strchr(key, '\n');
+	size_t pattern = strlen(row->e.pattern);
+	size_t comment = strlen(row->e.comment);
+
+	if (n < 0 || (size_t)n >= sizeof(key) || comment > UINT16_MAX)
+		return 0;
+	if (row->e.what == PW_LIST_NETWORK)
+		note_network(b, row->e.pattern);
+	else if (row->e.kind == PW_LIST_ALLOW)
+		(void)enter(b, pw_bytes_of(any), PW_SNAP_ALLOWS);
+	uint32_t at = enter(b, pw_bytes(key, (size_t)n), PW_SNAP_LIST);
+	if (at == PW_SNAP_NONE || b->nlists == ENTRIES_MAX)
+		return 1;
+	if (b->nlists == b->lists_cap) {
+		b->lists_cap = b->lists_cap > 0 ? b->lists_cap * 2 : 256;
+		b->lists = pw_xrealloc(b->lists, b->lists_cap,
+		    sizeof(*b->lists));
+	}
+	if (b->entries[at].ntarget++ == 0)
+		b->entries[at].target = (uint32_t)b->nlists;
+	b->lists[b->nlists++] = (struct pw_snap_list){ .id = row->e.id,
+		.expires = row->expires_us, .kind = row->e.kind,
+		.what = row->e.what, .scope = row->e.scope,
+		.action = row->e.action,
+		.pattern = add_string(b, pw_bytes(row->e.pattern, pattern + 1)),
+		.pattern_len = (uint16_t)pattern,
+		.comment = add_string(b, pw_bytes(row->e.comment, comment + 1)),
+		.comment_len = (uint16_t)comment };
+	return b->full;
+}
+
 static int
 gather(struct pw_accounts *a, struct build *b, struct pw_err *err)
 {
@@ -205,7 +263,8 @@ gather(struct pw_accounts *a, struct build *b, struct pw_err *err)
 	if (pw_accounts_domains(a, on_domain, b, err) != 0 ||
 	    pw_accounts_mailboxes(a, NULL, on_mailbox, b, err) != 0 ||
 	    pw_accounts_aliases(a, NULL, on_source, b, err) != 0 ||
-	    pw_accounts_aliases(a, NULL, on_alias, b, err) != 0)
+	    pw_accounts_aliases(a, NULL, on_alias, b, err) != 0 ||
+	    pw_accounts_lists(a, on_list, b, err) != 0)
 		r = -1;
 	(void)pw_q_exec(a->db, PW_Q_ACC_COMMIT);
 	if (r == 0 && b->full)
@@ -264,9 +323,10 @@ write_out(int fd, const struct build *b, struct pw_snap_header *h,
 {
 	const size_t slots = b->nslots * sizeof(*b->slots);
 	const size_t entries = b->nentries * sizeof(*b->entries);
+	const size_t lists = b->nlists * sizeof(*b->lists);
 	const size_t targets = b->ntargets * sizeof(*b->targets);
-	const size_t size = sizeof(*h) + slots + entries + targets +
-	    b->nstrings;
+	const size_t size = sizeof(*h) + slots + entries + lists +
+	    targets + b->nstrings;
 
 	h->size = size;
 	if (ftruncate(fd, (off_t)size) != 0)
@@ -278,6 +338,7 @@ write_out(int fd, const struct build *b, struct pw_snap_header *h,
 	at = put(m, at, b->slots, slots);
 	/* Entries hold 64-bit fields: what lies before is a multiple of 8. */
 	at = put(m, at, b->entries, entries);
+	at = put(m, at, b->lists, lists);
 	at = put(m, at, b->targets, targets);
 	at = put(m, at, b->strings, b->nstrings);
 	PW_ASSERT(at == size);
@@ -297,9 +358,12 @@ finish(struct build *b, uint64_t version, const char *postmaster,
 		.nslots = (uint32_t)b->nslots,
 		.nentries = (uint32_t)b->nentries,
 		.ntargets = (uint32_t)b->ntargets,
+		.nlists = (uint32_t)b->nlists,
+		.bits4 = b->bits4,
 		.nstrings = (uint32_t)b->nstrings };
 
 	memcpy(h.key, b->key, sizeof(h.key));
+	memcpy(h.bits6, b->bits6, sizeof(h.bits6));
 	last_resort(b, postmaster, &h);
 	if (b->warn && b->lost > 0)
 		pw_logf(PW_LOG_WARN, "accounts.alias",
@@ -325,7 +389,8 @@ pw_accounts_snapshot(struct pw_accounts *a, const char *postmaster,
 
 	_Static_assert(sizeof(struct pw_snap_header) % 8 == 0 &&
 		sizeof(struct pw_snap_slot) % 8 == 0 &&
-		sizeof(struct pw_snap_entry) % 8 == 0,
+		sizeof(struct pw_snap_entry) % 8 == 0 &&
+		sizeof(struct pw_snap_list) % 8 == 0,
 	    "parts stay aligned");
 	b.warn = a->warned != version;
 	a->warned = version;
@@ -335,6 +400,7 @@ pw_accounts_snapshot(struct pw_accounts *a, const char *postmaster,
 		fd = finish(&b, version, postmaster, err);
 	free(b.entries);
 	free(b.slots);
+	free(b.lists);
 	free(b.targets);
 	free(b.strings);
 	return fd;

@@ -248,6 +248,18 @@ name_decision(struct pw_writer *w, int64_t id, const struct pw_decision *d,
 	return rc;
 }
 
+/* The list entries of a recipient as the row has them, in w->enc. */
+static struct pw_bytes
+lists_of(struct pw_writer *w, const struct pw_decision_rcpt *r)
+{
+	if (r->nentry == 0)
+		return PW_LIT("");
+	pw_enc_reset(&w->enc);
+	pw_list_enc(&w->enc, r->entry, r->nentry);
+	struct pw_bytes b = pw_enc_done(&w->enc);
+	return b.ptr != NULL ? b : PW_LIT("");
+}
+
 static enum pw_db_rc
 add_rcpt(struct pw_writer *w, int64_t id, size_t n,
     const struct pw_decision_rcpt *r)
@@ -266,6 +278,9 @@ add_rcpt(struct pw_writer *w, int64_t id, size_t n,
 	pw_q_int(q, 6, r->action);
 	pw_q_text(q, 7, pw_bytes_of(r->reply));
 	pw_q_text(q, 8, pw_bytes_of(r->fate));
+	pw_q_text(q, 9, pw_bytes_of(r->step));
+	pw_q_real(q, 10, r->score);
+	pw_q_blob(q, 11, lists_of(w, r));
 	enum pw_db_rc rc = pw_q_run(q);
 	if (rc == PW_DB_DONE)
 		rc = add_find(w, address_hash(w, r->given), id);

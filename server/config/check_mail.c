@@ -268,22 +268,87 @@ check_listener_stages(const struct pw_config *cfg, size_t i,
 	}
 }
 
+/* "SYMBOL=ACTION"; which symbols there are is known to the stages. */
+static bool
+is_action(const char *s)
+{
+	static const char *const words[] = { "inform", "junk", "hold",
+		"refuse-keep", "refuse", "defer", "discard" };
+	size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+
+	if (n == 0 || n > 64 || s[n] != '=')
+		return false;
+	for (size_t i = 0; i < PW_COUNT(words); i++)
+		if (strcmp(s + n + 1, words[i]) == 0)
+			return true;
+	return false;
+}
+
+/* Of the thresholds that are set (a score of 0 is none), a milder one may not
+ * be the higher. */
+static void
+check_scores(struct pw_config_report *r, const int64_t score[4])
+{
+	static const char *const key[] = { "junk-score", "hold-score",
+		"refuse-keep-score", "refuse-score" };
+	size_t last = 4;
+
+	for (size_t i = 0; i < 4; i++) {
+		if (score[i] <= 0)
+			continue;
+		if (last < 4)
+			check_order(r, "policy", key[last],
+			    (uint64_t)score[last], "policy", key[i],
+			    (uint64_t)score[i]);
+		last = i;
+	}
+}
+
+/* A domain or an address; the domain as DNS has it. */
+static void
+check_thresholds(const struct pw_config *cfg, size_t i,
+    struct pw_config_report *r)
+{
+	const char *name = cfg->thresholds[i].recipient;
+	const char *at = strrchr(name, '@');
+	struct pw_bytes ok;
+	char word[PW_WORD];
+
+	if (at == name || pw_valid_hostname(pw_peer(pw_bytes_of(at != NULL ?
+		at + 1 : name)), false, &ok) != 0) {
+		pw_config_error(r, "thresholds", i, "recipient",
+		    "\"%s\" is no domain and no address; write one such as "
+		    "\"example.org\" or \"anna@example.org\" (xn--... for "
+		    "names in other letters)",
+		    pw_report_word(word, sizeof(word), name));
+		return;
+	}
+	for (size_t k = 0; k < i; k++)
+		if (pw_bytes_caseeq(pw_bytes_of(cfg->thresholds[k].recipient),
+			pw_bytes_of(name)))
+			pw_config_error(r, "thresholds", i, "recipient",
+			    "\"%s\" was given above already; put the scores "
+			    "into one group",
+			    pw_report_word(word, sizeof(word), name));
+}
+
 static void
 check_policy(const struct pw_config *cfg, struct pw_config_report *r)
 {
 	const struct pw_config_policy *p = &cfg->policy;
 	char word[PW_WORD];
 
-	/* A score of 0 is no threshold. */
-	if (p->junk_score > 0 && p->hold_score > 0)
-		check_order(r, "policy", "junk-score", (uint64_t)p->junk_score,
-		    "policy", "hold-score", (uint64_t)p->hold_score);
-	if (p->hold_score > 0 && p->refuse_score > 0)
-		check_order(r, "policy", "hold-score", (uint64_t)p->hold_score,
-		    "policy", "refuse-score", (uint64_t)p->refuse_score);
-	if (p->hold_score == 0 && p->junk_score > 0 && p->refuse_score > 0)
-		check_order(r, "policy", "junk-score", (uint64_t)p->junk_score,
-		    "policy", "refuse-score", (uint64_t)p->refuse_score);
+	check_scores(r, (const int64_t[]){ p->junk_score, p->hold_score,
+	    p->refuse_keep_score, p->refuse_score });
+	for (size_t i = 0; i < p->actions.n; i++)
+		if (!is_action(p->actions.v[i]))
+			pw_config_error(r, "policy", 0, "actions",
+			    "\"%s\" is no action; write \"SYMBOL=ACTION\" with "
+			    "one of inform, junk, hold, refuse-keep, refuse, "
+			    "defer, discard", pw_report_word(word,
+			    sizeof(word), p->actions.v[i]));
+	for (size_t i = 0; i < cfg->nthresholds; i++)
+		check_thresholds(cfg, i, r);
 	for (size_t i = 0; i < p->weights.n; i++)
 		if (!is_weight(p->weights.v[i]))
 			pw_config_error(r, "policy", 0, "weights",

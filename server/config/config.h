@@ -57,6 +57,12 @@ enum pw_policy_spf_temperror {
 	PW_POLICY_SPF_TEMPERROR_DEFER
 };
 enum pw_policy_null_mx { PW_POLICY_NULL_MX_INFORM, PW_POLICY_NULL_MX_REFUSE };
+enum pw_policy_malware {
+	PW_POLICY_MALWARE_JUNK,
+	PW_POLICY_MALWARE_HOLD,
+	PW_POLICY_MALWARE_REFUSE_KEEP,
+	PW_POLICY_MALWARE_REFUSE
+};
 /* log.level and log.format: enum pw_log_level, enum pw_log_format. */
 
 struct pw_config {
@@ -77,6 +83,8 @@ struct pw_config {
 	size_t ncertificate;
 	struct pw_config_stage *stage;
 	size_t nstage;
+	struct pw_config_thresholds *thresholds;
+	size_t nthresholds;
 	struct pw_config_priv *priv; /* arena, origins of values */
 };
 

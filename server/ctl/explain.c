@@ -62,8 +62,12 @@ recipients(const json_t *d, struct pw_strbuf *out)
 		pw_strbuf_addf(out, "  <%s>", str(r, "given"));
 		if (str(r, "mailbox")[0] != '\0')
 			pw_strbuf_addf(out, " -> %s", str(r, "mailbox"));
-		pw_strbuf_addf(out, ": %s, %s\n", str(r, "action"),
-		    str(r, "fate"));
+		pw_strbuf_addf(out, ": %s%s%s\n", str(r, "action"),
+		    str(r, "fate")[0] != '\0' ? ", " : "", str(r, "fate"));
+		if (str(r, "step")[0] != '\0')
+			pw_strbuf_addf(out, "      since %s (score %.2f)\n",
+			    str(r, "step"), json_number_value(
+			    json_object_get(r, "score")));
 	}
 }
 

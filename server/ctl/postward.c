@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,24 @@ verb_is(const struct request *rq, const char *a, const char *b)
 	    strcmp(rq->word[1], b) == 0;
 }
 
+/* Entries of the lists bear the name of who made them: as the user says, else
+ * who became root, else who runs this. */
+static void
+name_author(struct request *rq)
+{
+	static char word[120];
+	const char *name = getenv("SUDO_USER");
+	const struct passwd *pw;
+
+	for (size_t i = 2; i < rq->nword; i++)
+		if (strncmp(rq->word[i], "--author", 8) == 0)
+			return;
+	if (name == NULL || name[0] == '\0')
+		name = (pw = getpwuid(getuid())) != NULL ? pw->pw_name : "";
+	(void)snprintf(word, sizeof(word), "--author=%.100s", name);
+	rq->word[rq->nword++] = word;
+}
+
 /* Files and passwords become part of the request. */
 static int
 complete(struct request *rq)
@@ -108,6 +127,8 @@ complete(struct request *rq)
 	static char password[PASSWORD_MAX];
 	bool ask = verb_is(rq, "mailbox", "passwd") && rq->nword == 3;
 
+	if (verb_is(rq, "allow", "add") || verb_is(rq, "block", "add"))
+		name_author(rq);
 	if (verb_is(rq, "mailbox", "import")) {
 		if (rq->nword != 3) {
 			(void)fputs(
@@ -440,7 +461,7 @@ main(int argc, char **argv)
 	}
 	if (optind >= argc || strcmp(argv[optind], "help") == 0)
 		return optind >= argc ? (print_help(), EX_USAGE) : print_help();
-	rq.word = pw_xcalloc((size_t)(argc - optind) + 2, sizeof(char *));
+	rq.word = pw_xcalloc((size_t)(argc - optind) + 3, sizeof(char *));
 	for (int i = optind; i < argc; i++) {
 		if (strcmp(argv[i], "--json") == 0)
 			rq.json = true;

@@ -78,6 +78,14 @@ extern const size_t pw_nverbs_message;
 extern const struct pw_verb pw_verbs_daemon[];
 extern const size_t pw_nverbs_daemon;
 
+/* verbs_list.c; their rows are in pw_verbs_account. */
+int pw_verb_allow_add(struct pw_verb_ctx *ctx);
+int pw_verb_allow_remove(struct pw_verb_ctx *ctx);
+int pw_verb_allow_list(struct pw_verb_ctx *ctx);
+int pw_verb_block_add(struct pw_verb_ctx *ctx);
+int pw_verb_block_remove(struct pw_verb_ctx *ctx);
+int pw_verb_block_list(struct pw_verb_ctx *ctx);
+
 /* Words of a decision for a human (explain.c). */
 void pw_explain(const json_t *decision, struct pw_strbuf *out);
 

@@ -299,5 +299,21 @@ const struct pw_verb pw_verbs_account[] = {
 	{ "alias remove", "SOURCE [TARGET]", "remove an alias", true,
 	    alias_remove },
 	{ "alias list", "[DOMAIN]", "all aliases", true, alias_list },
+	{ "allow add", "SENDER|DOMAIN|NETWORK [--for WHOM] "
+	    "[--expires WHEN] [--comment TEXT]",
+	    "let a sender's mail through; WHOM is a domain or mailbox of ours",
+	    true, pw_verb_allow_add },
+	{ "allow remove", "SENDER|DOMAIN|NETWORK [--for WHOM]",
+	    "take it off the allow list", true, pw_verb_allow_remove },
+	{ "allow list", "[--for WHOM]", "the allow list", true,
+	    pw_verb_allow_list },
+	{ "block add", "SENDER|DOMAIN|NETWORK [--for WHOM] "
+	    "[--action ACTION] [--expires WHEN] [--comment TEXT]",
+	    "refuse a sender's mail, or what ACTION says", true,
+	    pw_verb_block_add },
+	{ "block remove", "SENDER|DOMAIN|NETWORK [--for WHOM]",
+	    "take it off the block list", true, pw_verb_block_remove },
+	{ "block list", "[--for WHOM]", "the block list", true,
+	    pw_verb_block_list },
 };
 const size_t pw_nverbs_account = PW_COUNT(pw_verbs_account);

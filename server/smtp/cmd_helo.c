@@ -36,6 +36,7 @@ announce(struct pw_session *s)
 	add_line(&sb, false, "8BITMIME");
 	add_line(&sb, false, "SMTPUTF8");
 	add_line(&sb, false, "CHUNKING");
+	add_line(&sb, false, "PRDR");
 	(void)snprintf(text, sizeof(text),
 	    "LIMITS RCPTMAX=%" PRId64 " MAILMAX=%" PRId64,
 	    pw_session_limits(s)->max_recipients, pw_session_limits(s)->max_messages);

@@ -5,6 +5,7 @@
  */
 #include "smtp/command.h"
 #include "smtp/session.h"
+#include "smtp/verdict.h"
 
 /* Keeps a refused recipient for the record, and says so. */
 static void
@@ -30,13 +31,14 @@ rcpt_done(struct pw_session *s)
 	struct pw_rcpt *r = &tx->rcpt[tx->nrcpt - 1];
 	struct pw_early early = { 0 };
 
-	pw_pipe_early(s->pipe, PW_PHASE_RCPT, &early);
+	pw_verdict_early(s, r, &early);
 	if (early.reply != NULL) {
 		struct pw_bytes text;
 
 		if (pw_reply_check(pw_peer(pw_bytes_of(early.reply)), 0,
 			&text) != 0)
 			text = pw_bytes_of(pw_reply_text(PW_R_DATA_LATER));
+		r->step = early.step;
 		r->reply = pw_pool_cstr(tx->pool, text);
 		if (r->reply == NULL)
 			r->reply = "";
@@ -168,5 +170,6 @@ pw_cmd_rcpt(struct pw_session *s, struct pw_bytes arg)
 	*r = (struct pw_rcpt){ .path = path, .dest = dest, .ndest = n,
 		.reply = "" };
 	pw_pipe_text(s->pipe, "rcpt.address", path.text);
+	r->number = pw_pipe_rcpt_number(s->pipe);
 	pw_session_phase(s, PW_PHASE_RCPT, rcpt_done);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Building the decision record and the targets.  A mailbox that several
- * recipients lead to gets one copy, for the first of them.
+ * recipients lead to gets one copy, for the first of them that is to have one.
  */
 #include "smtp/delivery.h"
 
 #include "smtp/prefix.h"
+#include "smtp/verdict.h"
 #include "storage/decision.h"
 
 #define PREFIX_MAX (256u * 1024)
@@ -24,7 +25,7 @@ struct builder {
 };
 
 static bool
-has_targets(uint8_t action)
+has_target(uint8_t action)
 {
 	return action <= PW_ACT_REFUSE_KEEP;
 }
@@ -113,7 +114,7 @@ make_decision(struct builder *b)
 		.smtputf8 = tx->param.smtputf8, .mail_from = tx->from.text,
 		.size = tx->body.size + tx->body.over, .reply = b->j->reply,
 		.action = b->j->action, .step = b->j->step,
-		.score = r != NULL ? r->score : 0,
+		.score = b->j->score,
 		.auth_results = r != NULL && r->auth_results != NULL
 		    ? r->auth_results : "",
 		.config_generation = s->env->cfg->generation,
@@ -178,19 +179,38 @@ add_target(struct builder *b, const struct pw_rcpt *r,
     const struct pw_dest *dest, size_t row)
 {
 	struct pw_target *t = &b->d->target[b->d->ntarget];
+	const struct pw_decision_rcpt *of = &b->dec->rcpt[row];
 	struct pw_strbuf sb;
 
 	*t = (struct pw_target){ .mailbox = dest->mailbox,
-		.folder = b->j->action == PW_ACT_JUNK ? "Junk" : "",
-		.action = b->j->action, .quota = dest->quota, .rcpt = row };
+		.folder = of->action == PW_ACT_JUNK ? "Junk" : "",
+		.action = of->action, .quota = dest->quota, .rcpt = row };
 	pw_strbuf_init(&sb, PREFIX_MAX + 4096);
 	pw_prefix_recipient(&sb, b->tx->from.text, dest->mailbox,
 	    r->path.text);
+	if (of->action != PW_ACT_DELIVER)
+		pw_prefix_verdict(&sb, b->pool, pw_action_name(of->action),
+		    of->score, of->step);
 	pw_strbuf_add(&sb, b->common);
 	t->prefix = pw_pool_copy(b->pool, pw_strbuf_bytes(&sb));
 	pw_strbuf_free(&sb);
 	b->d->ntarget++;
 	return t->prefix.ptr == NULL ? -1 : 0;
+}
+
+static void
+take_fate(const struct builder *b, const struct pw_fate *f,
+    struct pw_decision_rcpt *row)
+{
+	row->action = f->action;
+	row->step = f->step;
+	row->score = f->score;
+	row->entry = f->entry;
+	row->nentry = f->nentry;
+	if (b->j->unkept && row->action == PW_ACT_REFUSE_KEEP) {
+		row->action = PW_ACT_REFUSE;
+		row->fate = "the copy could not be kept";
+	}
 }
 
 /* One row for each recipient and mailbox, one target for each mailbox. */
@@ -200,11 +220,16 @@ add_recipient(struct builder *b, const struct pw_rcpt *r)
 	struct pw_decision *dec = b->dec;
 	struct pw_decision_rcpt row = { .given = r->path.text,
 		.mailbox = PW_LIT(""), .action = b->j->action,
-		.reply = r->reply, .fate = "" };
+		.reply = r->reply, .fate = "", .step = "" };
 
+	/* Fates without a result are those of a message that was refused in
+	 * the end for another reason. */
+	if (r->end != NULL && b->j->result != NULL)
+		row.reply = r->end;
 	if (!r->accepted) {
 		row.action = r->reply[0] == '4' ? PW_ACT_DEFER
 						: PW_ACT_REFUSE;
+		row.step = r->step != NULL ? r->step : "";
 		dec->rcpt[dec->nrcpt++] = row;
 		return 0;
 	}
@@ -213,7 +238,10 @@ add_recipient(struct builder *b, const struct pw_rcpt *r)
 
 		row.mailbox = r->dest[i].mailbox;
 		dec->rcpt[n] = row;
-		if (!has_targets(b->j->action))
+		if (r->fate == NULL || b->j->result == NULL)
+			continue;
+		take_fate(b, &r->fate[i], &dec->rcpt[n]);
+		if (!has_target(dec->rcpt[n].action))
 			continue;
 		if (is_repeated(b, row.mailbox))
 			dec->rcpt[n].fate = "same copy";
@@ -284,12 +312,14 @@ pw_delivery_make(struct pw_session *s, const struct pw_judgement *j)
 	b.d = pw_pool_alloc(b.pool, sizeof(*b.d));
 	if (b.d == NULL)
 		return NULL;
-	b.d->fd = has_targets(j->action) ? s->tx->fd : -1;
+	b.d->fd = -1;
 	b.d->size = s->tx->body.size;
 	if (s->tx->spooled)
 		b.d->spool = s->tx->id;
 	if (make_decision(&b) != 0 || make_meta(&b) != 0 ||
 	    make_common(&b) != 0 || add_recipients(&b) != 0)
 		return NULL;
+	if (b.d->ntarget > 0)
+		b.d->fd = s->tx->fd;
 	return b.d;
 }

@@ -9,14 +9,17 @@
 #include "smtp/session.h"
 
 /*
- * What the judgement of a transaction was: RESULT of the pipeline, or NULL when
- * it never got there (then the message is refused or deferred with REPLY).
+ * What the judgement of a transaction was: RESULT of the pipeline, with each
+ * recipient's .fate (verdict.h), or NULL when it never got there (then the
+ * message is refused or deferred with REPLY).
  */
 struct pw_judgement {
 	const struct pw_pipe_result *result;
-	uint8_t action;    /* enum pw_action */
+	uint8_t action;    /* enum pw_action, of all: the mildest */
 	const char *reply; /* to the end of data */
 	const char *step;
+	double score;
+	bool unkept; /* copies that refuse-keep asks for are not kept */
 };
 
 /*

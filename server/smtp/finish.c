@@ -9,6 +9,7 @@
 #include "smtp/command.h"
 #include "smtp/delivery.h"
 #include "smtp/session.h"
+#include "smtp/verdict.h"
 #include "storage/decision.h"
 
 static void
@@ -34,6 +35,34 @@ log_message(struct pw_session *s, const char *reply, const char *action)
 	pw_log_end(&l);
 }
 
+/* With PRDR: a line that says so, and one for each recipient in the order in
+ * which they were accepted. */
+static void
+answer_each(struct pw_session *s)
+{
+	struct pw_tx *tx = s->tx;
+	char line[PW_REPLY_MAX];
+	struct pw_strbuf sb;
+	size_t n = pw_reply_format(PW_R_PRDR_GO, PW_BYTES_NONE, line);
+
+	pw_strbuf_init(&sb, (PW_PRDR_MAX + 1) * PW_REPLY_MAX);
+	pw_strbuf_add(&sb, pw_bytes(line, n));
+	pw_strbuf_adds(&sb, "\r\n");
+	for (size_t i = 0; i < tx->nrcpt; i++) {
+		const char *reply = tx->rcpt[i].end;
+
+		if (!tx->rcpt[i].accepted)
+			continue;
+		if (reply[0] != '2')
+			pw_count(s->env->count, reply[0] == '5' ?
+			    PW_CNT_REPLY_5XX : PW_CNT_REPLY_4XX);
+		pw_strbuf_adds(&sb, reply);
+		pw_strbuf_adds(&sb, "\r\n");
+	}
+	pw_conn_write(s->conn, pw_strbuf_bytes(&sb));
+	pw_strbuf_free(&sb);
+}
+
 /* The transaction ends with this reply. */
 static void
 answer(struct pw_session *s, const char *reply, const char *action)
@@ -50,6 +79,8 @@ answer(struct pw_session *s, const char *reply, const char *action)
 		pw_count(count, reply[0] == '4' ? PW_CNT_DEFERRED
 						: PW_CNT_REFUSED);
 	}
+	if (s->tx->prdr)
+		answer_each(s);
 	pw_session_reply_text(s, pw_bytes_of(reply));
 	pw_session_to(s, PW_S_READY);
 }
@@ -88,6 +119,7 @@ refuse(struct pw_session *s, enum pw_reply_id id)
 		? PW_ACT_DEFER : PW_ACT_REFUSE, .reply = reply,
 		.step = "a bound or rule of the SMTP receiver" };
 
+	s->tx->prdr = false;
 	record_only(s, &j);
 	answer(s, reply, pw_action_name(j.action));
 }
@@ -132,19 +164,39 @@ store_reply(enum pw_store_code code)
 	}
 }
 
+/* Nothing was stored: who would have got it is told so.  Who was refused stays
+ * refused, also when the copy for the review is lost with it. */
+static void
+not_stored(struct pw_session *s, enum pw_reply_id id)
+{
+	struct pw_tx *tx = s->tx;
+	struct pw_judgement *j = tx->judged;
+
+	pw_count(s->env->count, PW_CNT_STORE_FAILED);
+	for (size_t i = 0; i < tx->nrcpt; i++)
+		if (tx->rcpt[i].accepted && tx->rcpt[i].end != NULL &&
+		    tx->rcpt[i].end[0] == '2')
+			tx->rcpt[i].end = pw_reply_text(id);
+	if (j->reply[0] == '2') {
+		answer(s, pw_reply_text(id), "not stored");
+		return;
+	}
+	j->unkept = true;
+	record_only(s, j);
+	answer(s, j->reply, pw_action_name(j->action));
+}
+
 static void
 after_store(struct pw_session *s)
 {
 	struct pw_tx *tx = s->tx;
 
 	if (s->reply != PW_R_STORED) {
-		pw_count(s->env->count, PW_CNT_STORE_FAILED);
-		answer(s, pw_reply_text((enum pw_reply_id)s->reply),
-		    "not stored");
+		not_stored(s, (enum pw_reply_id)s->reply);
 		return;
 	}
 	tx->spooled = false; /* its file is the store's business now */
-	answer(s, tx->reply_text, tx->action);
+	answer(s, tx->judged->reply, pw_action_name(tx->judged->action));
 }
 
 static void
@@ -161,24 +213,61 @@ on_stored(void *arg, const struct pw_store_result *r)
 	pw_session_wake(s);
 }
 
-/* The reply that policy's action asks for, in the transaction's memory. */
-static const char *
-final_reply(struct pw_session *s, const struct pw_pipe_result *r)
+/* The mildest of what is done, which stands for the message. */
+static void
+take_mildest(struct pw_session *s, struct pw_judgement *j)
 {
-	struct pw_bytes text;
+	static const uint8_t rank[] = { [PW_ACT_DELIVER] = 0,
+		[PW_ACT_JUNK] = 1, [PW_ACT_HOLD] = 2, [PW_ACT_DISCARD] = 3,
+		[PW_ACT_REFUSE_KEEP] = 4, [PW_ACT_REFUSE] = 5,
+		[PW_ACT_DEFER] = 6 };
+	const struct pw_fate *best = NULL;
+	bool differ = false;
+
+	for (size_t i = 0; i < s->tx->nrcpt; i++) {
+		const struct pw_rcpt *r = &s->tx->rcpt[i];
+
+		for (size_t k = 0; r->accepted && k < r->ndest; k++) {
+			const struct pw_fate *f = &r->fate[k];
+
+			differ |= best != NULL && f->verdict != best->verdict;
+			if (best == NULL ||
+			    rank[f->action] < rank[best->action])
+				best = f;
+		}
+	}
+	PW_ASSERT(best != NULL);
+	j->action = best->action;
+	j->score = best->score;
+	j->step = differ ? pw_pool_printf(s->tx->pool,
+	    "recipients differ; the mildest: %s", best->step) : best->step;
+	if (j->step == NULL)
+		j->step = best->step;
+}
+
+/* True when the store has something to keep, or must know before a 250. */
+static bool
+needs_store(const struct pw_session *s, enum pw_settled end)
+{
+	if (end == PW_SETTLED_ACCEPT)
+		return true;
+	for (size_t i = 0; i < s->tx->nrcpt; i++)
+		for (size_t k = 0; s->tx->rcpt[i].accepted &&
+		     k < s->tx->rcpt[i].ndest; k++)
+			if (s->tx->rcpt[i].fate[k].action == PW_ACT_REFUSE_KEEP)
+				return true;
+	return false;
+}
+
+/* The last reply, in the transaction's memory; NULL at its bound. */
+static const char *
+final_reply(struct pw_session *s, enum pw_settled end, const struct pw_fate *by)
+{
 	char line[PW_REPLY_MAX];
 	size_t n;
-	bool accept = r->action <= PW_ACT_HOLD || r->action == PW_ACT_DISCARD;
 
-	if (!accept) {
-		int first = r->action == PW_ACT_DEFER ? '4' : '5';
-
-		if (r->reply == NULL || pw_reply_check(
-			pw_peer(pw_bytes_of(r->reply)), first, &text) != 0)
-			return pw_reply_text(first == '4' ? PW_R_DATA_LATER
-							  : PW_R_DATA_REFUSED);
-		return pw_pool_cstr(s->tx->pool, text);
-	}
+	if (end != PW_SETTLED_ACCEPT)
+		return pw_verdict_reply(s, end, by);
 	n = pw_reply_format(PW_R_STORED, pw_bytes_of(s->tx->id.s), line);
 	return pw_pool_cstr(s->tx->pool, pw_bytes(line, n));
 }
@@ -187,37 +276,37 @@ static void
 judged(struct pw_session *s)
 {
 	const struct pw_pipe_result *r = pw_pipe_result(s->pipe);
-	struct pw_judgement j = { .result = r, .action = r->action,
-		.step = r->step != NULL ? r->step : "" };
-	struct pw_delivery *d = NULL;
+	struct pw_judgement *j = pw_pool_alloc(s->tx->pool, sizeof(*j));
+	const struct pw_fate *by;
+	struct pw_delivery *d;
+	enum pw_settled end;
 
 	if (r->crashed) /* for the developer */
 		pw_store_client_aside(s->env->store,
 		    "a stage ended its process", s->tx->fd);
-	j.reply = final_reply(s, r);
-	if (j.reply == NULL) {
+	if (j == NULL || pw_verdict_all(s, &end, &by) != 0 ||
+	    (j->reply = final_reply(s, end, by)) == NULL) {
 		refuse(s, PW_R_NO_MEMORY);
 		return;
 	}
-	if (j.action == PW_ACT_REFUSE || j.action == PW_ACT_DEFER) {
-		record_only(s, &j);
-		answer(s, j.reply, pw_action_name(j.action));
+	s->tx->judged = j;
+	j->result = r;
+	take_mildest(s, j);
+	if (!needs_store(s, end)) {
+		record_only(s, j);
+		answer(s, j->reply, pw_action_name(j->action));
 		return;
 	}
-	s->tx->reply_text = j.reply;
-	s->tx->action = pw_action_name(j.action);
-	d = pw_delivery_make(s, &j);
+	d = pw_delivery_make(s, j);
 	if (d != NULL) {
 		d->deadline_ms = s->deadline;
 		s->call = pw_store_client_deliver(s->env->store, d, on_stored,
 		    s);
 	}
-	if (s->call == NULL) {
-		pw_count(s->env->count, PW_CNT_STORE_FAILED);
-		answer(s, pw_reply_text(PW_R_STORE_FAILED), "not stored");
-		return;
-	}
-	pw_session_wait(s, PW_W_STORE, after_store);
+	if (s->call == NULL)
+		not_stored(s, PW_R_STORE_FAILED);
+	else
+		pw_session_wait(s, PW_W_STORE, after_store);
 }
 
 /* ---- the message is there ----------------------------------------------------------- */
@@ -357,7 +446,10 @@ pw_finish_piece(struct pw_session *s)
 static void
 timed_out(struct pw_session *s)
 {
-	if (s->state == PW_S_END)
+	if (s->state == PW_S_END && s->tx->judged != NULL &&
+	    (s->tx->prdr || s->tx->judged->reply[0] != '2'))
+		not_stored(s, PW_R_END_TIME);
+	else if (s->state == PW_S_END)
 		refuse(s, PW_R_END_TIME);
 	else
 		/* Stages have shorter limits of their own: it is stuck. */

@@ -115,6 +115,8 @@ take_mail(const struct param *p, bool requiretls, struct pw_mail_param *out)
 		return take_body(p, out);
 	if (pw_bytes_caseeq(p->key, PW_LIT("SMTPUTF8")))
 		return take_flag(p, &out->smtputf8);
+	if (pw_bytes_caseeq(p->key, PW_LIT("PRDR")))
+		return take_flag(p, &out->prdr);
 	if (requiretls && pw_bytes_caseeq(p->key, PW_LIT("REQUIRETLS")))
 		return take_flag(p, &out->requiretls);
 	return PW_PARAM_UNKNOWN;

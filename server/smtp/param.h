@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * ESMTP parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (RFC 6152),
- * SMTPUTF8 (RFC 6531), REQUIRETLS (RFC 8689), and the xtext coding of RFC 3461.
+ * SMTPUTF8 (RFC 6531), REQUIRETLS (RFC 8689), PRDR (draft-hall-prdr-00), and the xtext coding of RFC 3461.
  * Pure; used by the role front.
  */
 #ifndef PW_SMTP_PARAM_H
@@ -16,6 +16,7 @@ struct pw_mail_param {
 	bool eightbit; /* BODY=8BITMIME */
 	bool smtputf8;
 	bool requiretls;
+	bool prdr; /* replies for each recipient are understood */
 };
 
 enum pw_param_fault {

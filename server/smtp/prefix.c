@@ -3,6 +3,7 @@
 #include "smtp/prefix.h"
 
 #include "base/clock.h"
+#include "filters/text.h"
 
 const char *
 pw_prefix_protocol(bool esmtp, bool tls, bool smtputf8)
@@ -121,6 +122,20 @@ pw_prefix_results(struct pw_strbuf *sb, const struct pw_pipe_result *result)
 		    pw_bytes_of(result->auth_results));
 	for (size_t i = 0; i < result->nfield; i++)
 		add_field(sb, result->field[i].name, result->field[i].value);
+}
+
+void
+pw_prefix_verdict(struct pw_strbuf *sb, struct pw_pool *pool,
+    const char *action, double score, const char *step)
+{
+	static const char name[] = "X-Postward";
+	const char *text = pw_pool_printf(pool, "%s; score=%.2f; %s", action,
+	    score, step);
+
+	if (text != NULL)
+		text = pw_text_fold(pool, text, strlen(name));
+	if (text != NULL)
+		add_field(sb, name, pw_bytes_of(text));
 }
 
 void

@@ -35,6 +35,10 @@ void pw_prefix_received(struct pw_strbuf *sb, const struct pw_received *r);
  * fields of RESULT; a field that is not fit for a header is left out. */
 void pw_prefix_results(struct pw_strbuf *sb,
     const struct pw_pipe_result *result);
+/* "X-Postward: junk; score=6.20; why": what was done with this copy, and why;
+ * folded in memory of POOL. */
+void pw_prefix_verdict(struct pw_strbuf *sb, struct pw_pool *pool,
+    const char *action, double score, const char *step);
 /* The part of one recipient. FROM "" is the null path. */
 void pw_prefix_recipient(struct pw_strbuf *sb, struct pw_bytes from,
     struct pw_bytes delivered_to, struct pw_bytes original_to);

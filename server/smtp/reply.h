@@ -25,6 +25,8 @@
 	X(HELP, "214", "2.0.0", "see RFC 5321") \
 	X(TLS_GO, "220", "2.0.0", "ready for TLS") \
 	X(DATA_GO, "354", "", "end with <CRLF>.<CRLF>") \
+	X(PRDR_GO, "353", "", "each recipient has a reply of its own") \
+	X(PRDR_OK, "250", "2.1.5", "accepted for this recipient") \
 	/* the session ends */ \
 	X(LIMIT_TOTAL, "421", "4.3.2", "too many sessions, try later") \
 	X(LIMIT_PEER, "421", "4.7.0", "too many sessions from your network") \

@@ -100,7 +100,7 @@ pw_session_early(struct pw_session *s, enum pw_phase phase)
 	struct pw_early early = { 0 };
 	struct pw_bytes text;
 
-	pw_pipe_early(s->pipe, phase, &early);
+	pw_pipe_early(s->pipe, phase, NULL, &early);
 	if (early.reply == NULL)
 		return false;
 	if (pw_reply_check(pw_peer(pw_bytes_of(early.reply)), 0, &text) != 0)

@@ -13,6 +13,9 @@
 #include "smtp/param.h"
 #include "storage/snapshot.h"
 
+struct pw_fate;
+struct pw_judgement;
+
 /* Recipients that were refused and are still recorded. */
 #define PW_TX_REFUSED_MAX 100u
 
@@ -22,6 +25,13 @@ struct pw_rcpt {
 	size_t ndest;
 	bool accepted;
 	const char *reply; /* what the client was told */
+	const char *step;  /* of a refusal by policy at RCPT, or NULL */
+	uint32_t number;   /* of the pipeline, pw_pipe_rcpt_number() */
+	/* At the end of data: for each destination, see verdict.h; and with
+	 * PRDR a reply of its own. */
+	struct pw_fate *fate;
+	uint8_t settled; /* enum pw_settled */
+	const char *end;
 };
 
 struct pw_tx {
@@ -37,13 +47,14 @@ struct pw_tx {
 	bool has_body;      /* .body is initialised */
 	struct pw_body body;
 	int fd;             /* the message, or -1 */
+	bool prdr;          /* recipients have replies of their own */
 	bool spooled;       /* it lies in the store's spool under .id */
 	bool done;          /* it was answered and logged */
 	bool piece_ends_chunk;
 	uint64_t piece_len; /* of the piece that is on its way */
 	uint64_t piece_since;
 	uint16_t piece_reply; /* of the store that did not take one, or 0 */
-	const char *reply_text, *action; /* to be said once it is stored */
+	struct pw_judgement *judged; /* while it is being stored */
 };
 
 struct pw_tx *pw_tx_new(void);

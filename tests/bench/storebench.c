@@ -87,7 +87,8 @@ begin(void)
 			1, false, PW_LIT("192.0.2.1 is designated") };
 	c->rcpt[0] = (struct pw_decision_rcpt){ PW_LIT("user@example.org"),
 		pw_bytes_of(pw_pool_printf(pool, "u%u@example.org", n % boxes)),
-		PW_ACT_DELIVER, "250 2.1.5 ok", "" };
+		PW_ACT_DELIVER, "250 2.1.5 ok", "",
+		"", 0, NULL, 0 };
 	d->decision = c;
 	d->meta = pw_pool_alloc(pool, sizeof(*d->meta));
 	*d->meta = (struct pw_meta){ .header_len = 400,

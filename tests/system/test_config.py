@@ -56,7 +56,7 @@ smtp: { max-message = "50 MB"; max-hops = 5;
 	no-such-thing = 1; };
 dns: { timeout = "soon"; };
 smpt: { max-line = 5; };
-policy: { spf-fail = "drop"; weights = [ "X" ]; };
+policy: { spf-fail = "drop"; weights = [ "X" ]; actions = [ "X=drop" ]; };
 log: { level = "loud"; };
 """
 
@@ -74,7 +74,8 @@ def check(report, folder):
             (3, "smtp.max-message", "64K"), (3, "smtp.max-hops", "10"),
             (4, "smtp.no-such-thing", ""), (5, "dns.timeout", ""),
             (6, "smpt", "smtp"), (7, "policy.spf-fail", "refuse"),
-            (7, "policy.weights", "SYMBOL=NUMBER"), (8, "log.level", "info")):
+            (7, "policy.weights", "SYMBOL=NUMBER"),
+            (7, "policy.actions", "refuse-keep"), (8, "log.level", "info")):
         said = [l for l in r.stdout.splitlines()
                 if l.startswith("%s:%d: %s: " % (path, line, key))]
         report.check(len(said) == 1 and words in said[0] and "; " in said[0],

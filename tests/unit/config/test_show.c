@@ -49,7 +49,8 @@ START_TEST(show_text)
 	pw_option_table(&n);
 	/* All but the rows of certificate[] and stage[]. */
 	ck_assert_uint_eq(lines, n - pw_section_find("certificate")->n -
-		pw_section_find("stage")->n);
+		pw_section_find("stage")->n -
+	    pw_section_find("thresholds")->n);
 	ck_assert_ptr_null(strstr(out.ptr, "stage["));
 	pw_strbuf_free(&out);
 	pw_config_free(&cfg);

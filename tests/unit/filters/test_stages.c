@@ -93,7 +93,7 @@ START_TEST(test_policy_early)
 	rig_mail(&r, "x", "a@null.test");
 	ck_assert(rig_phase(&r, PW_PHASE_MAIL, 1000));
 	ck_assert(rig_phase(&r, PW_PHASE_RCPT, 1000));
-	pw_pipe_early(r.pipe, PW_PHASE_RCPT, &e);
+	pw_pipe_early(r.pipe, PW_PHASE_RCPT, NULL, &e);
 	ck_assert_ptr_nonnull(e.reply);
 	ck_assert_int_eq(strncmp(e.reply, "550 5.7.27 ", 11), 0);
 	rig_close(&r);
@@ -304,7 +304,7 @@ START_TEST(test_shadow_symbol)
 		rig_open(&r, "default", NULL, 0);
 		r.cfg->policy.spf_fail = PW_POLICY_SPF_FAIL_HOLD;
 		r.cfg->policy.shadow = (struct pw_strlist){ shadow,
-			on ? 2u : 0u };
+			on ? 3u : 0u };
 		pw_weights_free(&r.p->weights);
 		ck_assert_int_eq(pw_weights_new(r.cfg, r.p->reg,
 		    &r.p->weights, &err), 0);

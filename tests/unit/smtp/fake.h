@@ -6,6 +6,7 @@
  *
  * Accounts: alice, bob, full (over quota) and postmaster at example.test and
  * xn--bcher-kva.test; team is an alias of alice and bob; loop leads in a circle.
+ * deliver, junk, hold, keep, refuse, defer and discard have that verdict.
  */
 #ifndef PW_TESTS_FAKE_H
 #define PW_TESTS_FAKE_H
@@ -28,6 +29,15 @@ struct fake_parts {
 	struct pw_strbuf message;
 	size_t ntarget;
 	uint8_t action;
+	struct { /* of the last record */
+		uint8_t action;
+		char reply[80], step[300], fate[40];
+	} row[4];
+	size_t nrow;
+	struct {
+		uint8_t action;
+		char folder[16];
+	} target[4];
 };
 extern struct fake_parts fake;
 

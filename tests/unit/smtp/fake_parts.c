@@ -2,6 +2,7 @@
 /* Accounts, store and pipeline that answer as a test tells them. */
 #include "fake.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -165,9 +166,11 @@ pw_pipe_phase(struct pw_pipe *pipe, enum pw_phase phase, pw_pipe_cb cb,
 }
 
 void
-pw_pipe_early(struct pw_pipe *pipe, enum pw_phase phase, struct pw_early *out)
+pw_pipe_early(struct pw_pipe *pipe, enum pw_phase phase,
+    const struct pw_early_lists *lists, struct pw_early *out)
 {
 	(void)pipe;
+	(void)lists;
 	out->reply = fake.early[phase];
 	out->step = "";
 }
@@ -177,6 +180,71 @@ pw_pipe_result(struct pw_pipe *pipe)
 {
 	(void)pipe;
 	return &fake.result;
+}
+
+static const char *const actions[] = { "deliver", "junk", "hold", "keep",
+	"refuse", "defer", "discard" };
+
+/* By the name of the mailbox; else as the test says. */
+const struct pw_pipe_verdict *
+pw_pipe_verdict(struct pw_pipe *pipe, const struct pw_pipe_rcpt *rcpt)
+{
+	static const struct pw_pipe_verdict verdict[] = {
+		{ 0, "", "wanted", 0 }, { 1, "", "junk score", 6 },
+		{ 2, "", "hold score", 8 },
+		{ 3, "550 5.7.1 keep", "keep score", 9 },
+		{ 4, "550 5.7.1 refuse", "refuse score", 10 },
+		{ 5, "451 4.7.1 defer", "to be tried again", 1 },
+		{ 6, "", "thrown away", 2 },
+	};
+	static struct pw_pipe_verdict other;
+	size_t n = strcspn(rcpt->mailbox, "@");
+
+	(void)pipe;
+	PW_ASSERT(rcpt->rcpt > 0);
+	for (size_t i = 0; i < PW_COUNT(actions); i++)
+		if (strlen(actions[i]) == n &&
+		    memcmp(actions[i], rcpt->mailbox, n) == 0)
+			return &verdict[i];
+	other = (struct pw_pipe_verdict){ fake.result.action,
+		fake.result.reply != NULL ? fake.result.reply : "",
+		fake.result.step != NULL ? fake.result.step : "",
+		fake.result.score };
+	return &other;
+}
+
+size_t
+pw_pipe_from(struct pw_pipe *pipe, const char **addr, size_t max)
+{
+	(void)pipe;
+	(void)addr;
+	(void)max;
+	return 0;
+}
+
+uint32_t
+pw_pipe_rcpt_number(const struct pw_pipe *pipe)
+{
+	(void)pipe;
+	return 1;
+}
+
+size_t
+pw_snapshot_lists(const struct pw_snapshot *s, const struct pw_list_query *q,
+    struct pw_list_entry out[PW_LIST_HITS])
+{
+	(void)s;
+	(void)q;
+	(void)out;
+	return 0;
+}
+
+bool
+pw_snapshot_may_allow(const struct pw_snapshot *s, struct pw_bytes mailbox)
+{
+	(void)s;
+	(void)mailbox;
+	return false;
 }
 
 /* ---- accounts ---------------------------------------------------------------------- */
@@ -206,6 +274,23 @@ add_dest(struct pw_dest *d, const char *mailbox, uint64_t quota)
 {
 	*d = (struct pw_dest){ .mailbox = pw_bytes_of(mailbox),
 		.path = pw_bytes_of(mailbox), .quota = quota, .usage = 1000 };
+}
+
+/* A mailbox for each verdict. */
+static enum pw_resolve_code
+by_verdict(struct pw_dest *d, struct pw_bytes local)
+{
+	static const char *const names[] = { "deliver@example.test",
+		"junk@example.test", "hold@example.test", "keep@example.test",
+		"refuse@example.test", "defer@example.test",
+		"discard@example.test" };
+
+	for (size_t i = 0; i < PW_COUNT(names); i++)
+		if (pw_bytes_caseeq(local, pw_bytes_of(actions[i]))) {
+			add_dest(d, names[i], 0);
+			return PW_RCPT_OK;
+		}
+	return PW_RCPT_UNKNOWN;
 }
 
 enum pw_resolve_code
@@ -241,7 +326,7 @@ pw_snapshot_resolve(const struct pw_snapshot *s, struct pw_bytes local,
 	} else if (pw_bytes_caseeq(local, PW_LIT("loop"))) {
 		return PW_RCPT_LOOP;
 	} else {
-		return PW_RCPT_UNKNOWN;
+		return by_verdict(d, local);
 	}
 	return PW_RCPT_OK;
 }
@@ -279,6 +364,30 @@ read_message(int fd, uint64_t size)
 	(void)munmap(map, size);
 }
 
+static void
+note_rows(const struct pw_delivery *d)
+{
+	const struct pw_decision *dec = d->decision;
+
+	fake.nrow = dec->nrcpt;
+	for (size_t i = 0; i < dec->nrcpt && i < PW_COUNT(fake.row); i++) {
+		const struct pw_decision_rcpt *r = &dec->rcpt[i];
+
+		fake.row[i].action = r->action;
+		(void)snprintf(fake.row[i].reply, sizeof(fake.row[i].reply),
+		    "%s", r->reply);
+		(void)snprintf(fake.row[i].step, sizeof(fake.row[i].step),
+		    "%s", r->step);
+		(void)snprintf(fake.row[i].fate, sizeof(fake.row[i].fate),
+		    "%s", r->fate);
+	}
+	for (size_t i = 0; i < d->ntarget && i < PW_COUNT(fake.target); i++) {
+		fake.target[i].action = d->target[i].action;
+		(void)snprintf(fake.target[i].folder,
+		    sizeof(fake.target[i].folder), "%s", d->target[i].folder);
+	}
+}
+
 struct pw_store_call *
 pw_store_client_deliver(struct pw_store_client *c, const struct pw_delivery *d,
     pw_store_client_cb cb, void *arg)
@@ -288,6 +397,7 @@ pw_store_client_deliver(struct pw_store_client *c, const struct pw_delivery *d,
 	PW_ASSERT(d->decision->rdns != NULL && d->decision->tls != NULL);
 	fake.action = d->decision->action;
 	fake.ntarget = d->ntarget;
+	note_rows(d);
 	if (d->ntarget == 0) {
 		fake.records++;
 	} else {

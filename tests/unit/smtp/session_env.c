@@ -114,3 +114,25 @@ session_feed(struct pw_bytes b, size_t n)
 		session_settle();
 	}
 }
+
+const char *
+session_codes(struct pw_bytes out)
+{
+	static char text[8192];
+	size_t n = 0;
+
+	for (size_t at = 0; at + 4 <= out.len;) {
+		struct pw_bytes line = pw_bytes_sub(out, at, out.len);
+		ptrdiff_t lf = pw_bytes_chr(line, '\n');
+
+		PW_ASSERT(lf > 0);
+		if (line.ptr[3] == ' ' && n + 5 < sizeof(text)) {
+			memcpy(text + n, line.ptr, 3);
+			text[n + 3] = ' ';
+			n += 4;
+		}
+		at += (size_t)lf + 1;
+	}
+	text[n > 0 ? n - 1 : 0] = '\0';
+	return text;
+}

@@ -25,4 +25,7 @@ void session_settle(void);
 /* Feeds B in pieces of N octets (0: whole), settling after each. */
 void session_feed(struct pw_bytes b, size_t n);
 
+/* Codes of all replies in OUT, one word each; lines of one reply count once. */
+const char *session_codes(struct pw_bytes out);
+
 #endif

@@ -6,6 +6,7 @@
 
 Suite *pw_suite_smtp_session(void);
 Suite *pw_suite_smtp_model(void);
+Suite *pw_suite_smtp_verdicts(void);
 
 int
 main(void)
@@ -14,6 +15,7 @@ main(void)
 	int run, failed;
 
 	srunner_add_suite(r, pw_suite_smtp_model());
+	srunner_add_suite(r, pw_suite_smtp_verdicts());
 	srunner_run_all(r, CK_ENV);
 	run = srunner_ntests_run(r);
 	failed = srunner_ntests_failed(r);

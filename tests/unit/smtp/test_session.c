@@ -10,29 +10,6 @@
 #define START HELLO "MAIL FROM:<s@sender.test>\r\nRCPT TO:<alice@example.test>\r\n"
 #define ALICE "RCPT TO:<alice@example.test>\r\n"
 
-/* Codes of all replies, one word each; lines of one reply count once. */
-static const char *
-codes(struct pw_bytes out)
-{
-	static char text[8192];
-	size_t n = 0;
-
-	for (size_t at = 0; at + 4 <= out.len;) {
-		struct pw_bytes line = pw_bytes_sub(out, at, out.len);
-		ptrdiff_t lf = pw_bytes_chr(line, '\n');
-
-		ck_assert(lf > 0);
-		if (line.ptr[3] == ' ' && n + 5 < sizeof(text)) {
-			memcpy(text + n, line.ptr, 3);
-			text[n + 3] = ' ';
-			n += 4;
-		}
-		at += (size_t)lf + 1;
-	}
-	text[n > 0 ? n - 1 : 0] = '\0';
-	return text;
-}
-
 struct dialogue {
 	const char *input, *codes;
 	unsigned deliveries;
@@ -91,7 +68,7 @@ play(const struct dialogue *d, size_t piece)
 
 	session_open();
 	session_feed(pw_bytes_of(d->input), piece);
-	got = codes(fake_conn_output());
+	got = session_codes(fake_conn_output());
 	ck_assert_msg(strcmp(got, d->codes) == 0,
 	    "%s\nin pieces of %zu: %s, not %s", d->input, piece, got,
 	    d->codes);
@@ -118,7 +95,7 @@ START_TEST(test_each_cut)
 		session_open();
 		session_feed(pw_bytes(d->input, cut), 0);
 		session_feed(pw_bytes(d->input + cut, len - cut), 0);
-		ck_assert_str_eq(codes(fake_conn_output()), d->codes);
+		ck_assert_str_eq(session_codes(fake_conn_output()), d->codes);
 		session_close();
 	}
 }
@@ -191,7 +168,7 @@ START_TEST(test_pieces)
 	for (int i = 0; i < 20; i++, total += sizeof(chunk))
 		session_feed(pw_bytes(chunk, sizeof(chunk)), 30000);
 	session_feed(PW_LIT(".\r\n"), 0);
-	ck_assert_str_eq(codes(fake_conn_output()),
+	ck_assert_str_eq(session_codes(fake_conn_output()),
 	    "220 250 250 250 354 250");
 	ck_assert_uint_ge(fake.pieces, 5);
 	ck_assert_uint_eq(fake.spool_octets, total);
@@ -212,12 +189,12 @@ START_TEST(test_starttls)
 	session_open();
 	session_feed(PW_LIT("EHLO a.test\r\nSTARTTLS\r\n"), 1);
 	session_feed(PW_LIT("MAIL FROM:<>\r\nEHLO b.test\r\nSTARTTLS\r\n"), 0);
-	ck_assert_str_eq(codes(fake_conn_output()), "220 250 220 503 250 503");
+	ck_assert_str_eq(session_codes(fake_conn_output()), "220 250 220 503 250 503");
 	session_close();
 
 	session_open();
 	session_feed(PW_LIT("EHLO a.test\r\nSTARTTLS\r\nMAIL FROM:<>\r\n"), 0);
-	ck_assert_str_eq(codes(fake_conn_output()), "220 250 554");
+	ck_assert_str_eq(session_codes(fake_conn_output()), "220 250 554");
 	session_close();
 }
 END_TEST
@@ -232,7 +209,7 @@ START_TEST(test_store_codes)
 	session_feed(PW_LIT(START "DATA\r\nx\r\n.\r\nDATA\r\n"), 0);
 	(void)snprintf(all, sizeof(all), "220 250 250 250 354 %s 503",
 	    want[_i]);
-	ck_assert_str_eq(codes(fake_conn_output()), all);
+	ck_assert_str_eq(session_codes(fake_conn_output()), all);
 	session_close();
 }
 END_TEST
@@ -260,7 +237,7 @@ START_TEST(test_actions)
 	session_feed(PW_LIT(START "DATA\r\nx\r\n.\r\nDATA\r\n"), 0);
 	(void)snprintf(all, sizeof(all), "220 250 250 250 354 %s 503",
 	    t[_i].want);
-	ck_assert_str_eq(codes(fake_conn_output()), all);
+	ck_assert_str_eq(session_codes(fake_conn_output()), all);
 	ck_assert_uint_eq(fake.ntarget, t[_i].targets);
 	ck_assert_uint_eq(fake.action, t[_i].action);
 	session_close();
@@ -332,7 +309,7 @@ START_TEST(test_proxy)
 			ck_assert(!fake_conn_alive());
 		}
 		(void)snprintf(was, sizeof(was), "%s",
-		    codes(fake_conn_output()));
+		    session_codes(fake_conn_output()));
 		ck_assert_msg(strcmp(was, headers[_i].codes) == 0,
 		    "in pieces of %zu: %s", piece, was);
 		session_close();
@@ -349,24 +326,24 @@ START_TEST(test_limits)
 	test_cfg->smtp.max_junk_commands = 3;
 	session_open();
 	session_feed(pw_bytes_of(noops), 0);
-	ck_assert_str_eq(codes(fake_conn_output()),
+	ck_assert_str_eq(session_codes(fake_conn_output()),
 	    "220 250 250 250 250 421");
 	session_close();
 	test_cfg->smtp.max_errors = 2;
 	session_open();
 	session_feed(PW_LIT("A\r\nB\r\nC\r\nD\r\n"), 0);
-	ck_assert_str_eq(codes(fake_conn_output()), "220 500 500 500 421");
+	ck_assert_str_eq(session_codes(fake_conn_output()), "220 500 500 500 421");
 	session_close();
 	test_cfg->smtp.max_unknown_recipients = 1;
 	session_open();
 	session_feed(PW_LIT(HELLO "MAIL FROM:<>\r\nRCPT TO:<n@example.test>\r\n"
 		"RCPT TO:<n@example.test>\r\nRCPT TO:<n@example.test>\r\n"),
 	    0);
-	ck_assert_str_eq(codes(fake_conn_output()), "220 250 250 550 550 421");
+	ck_assert_str_eq(session_codes(fake_conn_output()), "220 250 250 550 550 421");
 	session_close();
 	test_cfg->smtp.max_sessions = 0;
 	session_open();
-	ck_assert_str_eq(codes(fake_conn_output()), "421");
+	ck_assert_str_eq(session_codes(fake_conn_output()), "421");
 	session_close();
 }
 END_TEST

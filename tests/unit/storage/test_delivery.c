@@ -9,6 +9,10 @@
 #include "storage/store.h"
 
 static struct pw_decision_rcpt rcpt[2];
+static const struct pw_list_entry listed[2] = {
+	{ 7, PW_LIST_ALLOW, PW_LIST_DOMAIN, PW_LIST_FOR_ALL, 0, "h.test", "" },
+	{ 9, PW_LIST_BLOCK, PW_LIST_NETWORK, PW_LIST_FOR_MAILBOX, PW_ACT_HOLD,
+	    "2001::/16", "why" } };
 static struct pw_evidence evidence[1];
 static struct pw_stage_run run[1];
 static struct pw_decision decision;
@@ -22,9 +26,10 @@ setup(void)
 {
 	rcpt[0] = (struct pw_decision_rcpt){ PW_LIT("Alice@example.org"),
 		PW_LIT("alice@example.org"), PW_ACT_DELIVER, "250 2.1.5 ok",
-		"stored" };
+		"stored", "score reaches", 6.5, listed, 2 };
 	rcpt[1] = (struct pw_decision_rcpt){ PW_LIT("bob@example.org"),
-		PW_LIT("bob@example.org"), PW_ACT_HOLD, "250 2.1.5 ok", "" };
+		PW_LIT("bob@example.org"), PW_ACT_HOLD, "250 2.1.5 ok", "",
+		"", 0, NULL, 0 };
 	evidence[0] = (struct pw_evidence){ "spf", "SPF_PASS", -0.25, 1, true,
 		PW_LIT("192.0.2.1 may send") };
 	run[0] = (struct pw_stage_run){ "spf", 3, PW_OUT_HIT, "", 120, 80 };
@@ -78,6 +83,12 @@ START_TEST(round_trip)
 	ck_assert_int_eq(o->decision->time_us, decision.time_us);
 	ck_assert(pw_ip_eq(&o->decision->peer, &decision.peer));
 	ck_assert_str_eq(o->decision->rcpt[0].fate, "stored");
+	ck_assert_str_eq(o->decision->rcpt[0].step, "score reaches");
+	ck_assert_double_eq(o->decision->rcpt[0].score, 6.5);
+	ck_assert_uint_eq(o->decision->rcpt[0].nentry, 2);
+	ck_assert_int_eq(o->decision->rcpt[0].entry[1].id, 9);
+	ck_assert_str_eq(o->decision->rcpt[0].entry[1].pattern, "2001::/16");
+	ck_assert_uint_eq(o->decision->rcpt[1].nentry, 0);
 	ck_assert_double_eq(o->decision->evidence[0].weight, -0.25);
 	ck_assert(o->decision->evidence[0].shadow);
 	ck_assert_uint_eq(o->meta->cut[0].len, 5);
@@ -90,6 +101,30 @@ START_TEST(round_trip)
 	pw_enc_free(&e);
 	pw_enc_free(&again);
 	pw_pool_free(&pool);
+}
+END_TEST
+
+/* What an older store left in its journal can be read. */
+START_TEST(versions)
+{
+	for (int version = 0; version <= 3; version++) {
+		struct pw_pool *pool = pw_pool_new(0);
+		struct pw_decision *o;
+		struct pw_enc e;
+		struct pw_dec d;
+
+		decision.nrcpt = 0; /* in which they differ */
+		pw_enc_init(&e, 1 << 20);
+		pw_decision_enc(&e, &decision);
+		e.sb.ptr[0] = (char)version;
+		pw_dec_init(&d, pw_enc_done(&e));
+		o = pw_decision_dec(&d, pool);
+		ck_assert((o != NULL) == (version == 1 || version == 2));
+		ck_assert(o == NULL || (pw_dec_end(&d) == 0 &&
+		    strcmp(o->step, "default") == 0));
+		pw_enc_free(&e);
+		pw_pool_free(&pool);
+	}
 }
 END_TEST
 
@@ -266,6 +301,7 @@ pw_suite_storage_delivery(void)
 
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, round_trip);
+	tcase_add_test(t, versions);
 	tcase_add_test(t, without_meta);
 	tcase_add_test(t, cut_and_changed);
 	tcase_add_test(t, refused);
