@@ -64,6 +64,7 @@ struct pw_side {
 	unsigned nslot;
 	int64_t now_us;
 	uint8_t seed[16];
+	struct pw_enc script; /* recording.c: what the host told, in order */
 };
 
 struct pw_slot {
@@ -84,6 +85,7 @@ struct pw_slot {
 	bool ran;       /* started_ms is set */
 	bool cancelled; /* given up: cancel() is due if it is async */
 	bool alone;     /* a process ended with its job: it gets its own */
+	bool forced; /* could not run for a reason outside of the stage */
 };
 
 struct pw_scanjob {
@@ -106,6 +108,8 @@ struct pw_pipe {
 	const struct pw_pipe_result *result;
 	struct pw_judging *judging; /* with the result, or NULL */
 	const struct pw_dns_set *replay; /* or NULL: questions are asked */
+	const struct pw_failures *failures; /* of the replay, or NULL */
+	size_t script_mark; /* the session's when the transaction began */
 	uint64_t mail_size, header_len, end_started;
 	unsigned nrcpt;
 	int fd;
@@ -156,6 +160,33 @@ bool pw_slot_ready(const struct pw_pipe *pipe, const struct pw_slot *s,
  * anything changed. */
 bool pw_pipe_submit(struct pw_pipe *pipe);
 void pw_scanjob_drop(struct pw_scanjob *job);
+
+/* recording.c: the host's facts and phases, for judging again. */
+enum pw_script {
+	PW_SCRIPT_PHASE = 1,
+	PW_SCRIPT_TEXT,
+	PW_SCRIPT_INT,
+	PW_SCRIPT_MESSAGE
+};
+struct pw_failures {
+	size_t n;
+	struct pw_failure {
+		const char *stage, *reason;
+		uint8_t phase;
+		uint16_t nth; /* of the runs of this stage in this phase */
+	} *v;
+};
+void pw_script_phase(struct pw_pipe *pipe, enum pw_phase phase);
+void pw_script_text(struct pw_pipe *pipe, const char *name, struct pw_bytes v);
+void pw_script_int(struct pw_pipe *pipe, const char *name, int64_t v);
+void pw_script_message(struct pw_pipe *pipe, uint64_t size,
+    uint64_t header_len);
+/* All that was noted up to now, in POOL; "" when a bound was met. */
+struct pw_bytes pw_recording_make(const struct pw_pipe *pipe,
+    struct pw_pool *pool);
+/* Why S could not run in the recorded judgement, or NULL. */
+const char *pw_recorded_failure(const struct pw_pipe *pipe,
+    const struct pw_slot *s);
 
 /* crash.c: true when content like this was noted within the last hour; notes
  * it. */

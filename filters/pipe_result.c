@@ -96,6 +96,7 @@ pw_pipe_early(struct pw_pipe *pipe, enum pw_phase phase,
 /* ---- the whole result ------------------------------------------------------------------ */
 
 struct making {
+	struct pw_pool *pool;
 	struct pw_pipe_result *r;
 	struct pw_policy_run *rule;
 	struct pw_authres *ar;
@@ -104,15 +105,14 @@ struct making {
 };
 
 static void
-add_fields(const struct pw_pipe *pipe, const struct pw_slot *s,
-    struct making *m)
+add_fields(const struct pw_slot *s, struct making *m)
 {
 	for (const struct pw_out_field *f = s->out.field; f != NULL;
 	    f = f->next) {
 		if (!m->count_only)
 			m->r->field[m->r->nfield] = (struct pw_pipe_field){
 				f->name, pw_bytes_of(pw_text_fold(
-				    pipe->trans.pool, f->value,
+				    m->pool, f->value,
 				    strlen(f->name))) };
 		m->r->nfield++;
 	}
@@ -152,7 +152,7 @@ add_slot(const struct pw_pipe *pipe, const struct pw_slot *s, void *arg)
 		m->nar++;
 	}
 	if (!l->shadow)
-		add_fields(pipe, s, m);
+		add_fields(s, m);
 	if (s->out.ncut > 0 && !m->count_only && m->r->ncut == 0) {
 		for (size_t i = 0; i < s->out.ncut; i++)
 			m->r->cut[i] = (struct pw_pipe_cut){
@@ -164,9 +164,9 @@ add_slot(const struct pw_pipe *pipe, const struct pw_slot *s, void *arg)
 }
 
 static bool
-make_room(struct pw_pipe *pipe, struct making *m)
+make_room(const struct pw_pipe *pipe, struct making *m)
 {
-	struct pw_pool *pool = pipe->trans.pool;
+	struct pw_pool *pool = m->pool;
 	struct pw_pipe_result *r = m->r;
 
 	m->count_only = true;
@@ -227,22 +227,19 @@ all_answers(struct pw_pipe *pipe)
 {
 	const struct pw_dns_set *from = pipe->session.dns;
 
-	if (from == NULL)
-		return pipe->trans.dns;
-	if (pipe->trans.dns == NULL)
-		pipe->trans.dns = pw_dns_set_new(pipe->trans.pool);
-	for (size_t i = 0; pipe->trans.dns != NULL &&
-	    i < pw_dns_set_count(from); i++)
+	if (from == NULL || pipe->trans.dns == NULL)
+		return from != NULL ? from : pipe->trans.dns;
+	for (size_t i = 0; i < pw_dns_set_count(from); i++)
 		(void)pw_dns_set_add(pipe->trans.dns, pw_dns_set_at(from, i));
 	return pipe->trans.dns;
 }
 
 static const char *
-iprev_name(struct pw_pipe *pipe)
+iprev_name(const struct pw_pipe *pipe, struct pw_pool *pool)
 {
 	const struct pw_fact *f = pw_facts_get(&pipe->session.facts,
 	    "iprev.name", 0);
-	const char *s = f == NULL ? NULL : pw_pool_cstr(pipe->trans.pool,
+	const char *s = f == NULL ? NULL : pw_pool_cstr(pool,
 	    pw_bytes(f->text.ptr, f->text.len));
 
 	return s != NULL ? s : "";
@@ -261,7 +258,7 @@ pw_pipe_result(struct pw_pipe *pipe)
 {
 	static const struct pw_pipe_rcpt nobody = { .mailbox = "" };
 	const struct pw_pipe_verdict *v;
-	struct making m = { 0 };
+	struct making m = { .pool = pipe->trans.pool };
 	struct pw_pipe_result *r;
 
 	PW_ASSERT(pipe->in_trans);
@@ -287,10 +284,29 @@ pw_pipe_result(struct pw_pipe *pipe)
 	if (has_note(&m))
 		add_note(pipe, &m);
 	r->dns = all_answers(pipe);
-	r->iprev_name = iprev_name(pipe);
+	r->iprev_name = iprev_name(pipe, m.pool);
+	r->recording = pw_recording_make(pipe, m.pool);
 	if (r->auth_results == NULL) {
 		pipe->judging = NULL;
 		return pipe->result = &no_memory;
 	}
 	return pipe->result = r;
+}
+
+const struct pw_pipe_result *
+pw_pipe_so_far(struct pw_pipe *pipe, struct pw_pool *pool)
+{
+	struct making m = { .pool = pool };
+	struct pw_pipe_result *r = m.r = pw_pool_alloc(pool, sizeof(*r));
+
+	if (r == NULL || !make_room(pipe, &m))
+		return NULL;
+	each_slot(pipe, add_slot, &m);
+	for (size_t i = 0; i < r->nevidence; i++)
+		if (!r->evidence[i].shadow)
+			r->score += r->evidence[i].weight;
+	r->dns = all_answers(pipe);
+	r->iprev_name = iprev_name(pipe, pool);
+	r->auth_results = r->step = "";
+	return r;
 }

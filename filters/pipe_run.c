@@ -94,6 +94,7 @@ pw_slot_fail(struct pw_slot *s, const char *reason)
 	}
 	s->out = (struct pw_out){ .state = PW_OUTCOME_FAILED,
 		.reason = reason };
+	s->forced = true;
 	finish(s);
 }
 
@@ -158,7 +159,12 @@ recall(struct pw_slot *s)
 
 		if (a == NULL || side->dns == NULL ||
 		    pw_dns_set_add(side->dns, a) < 0) {
-			pw_slot_fail(s, "not recorded");
+			const char *why = pw_pool_printf(side->pool,
+			    "not recorded: %s %s",
+			    pw_dns_type_name(s->out.need[i].type),
+			    s->out.need[i].name);
+
+			pw_slot_fail(s, why != NULL ? why : "not recorded");
 			return;
 		}
 	}
@@ -336,6 +342,7 @@ pw_slot_add(struct pw_pipe *pipe, struct pw_side *side, size_t stage,
     enum pw_phase phase)
 {
 	const struct pw_loaded *l = &pipe->p->reg->v[stage];
+	const char *reason;
 	struct pw_slot *s;
 
 	if (side->nslot >= SLOTS_MAX ||
@@ -359,7 +366,11 @@ pw_slot_add(struct pw_pipe *pipe, struct pw_side *side, size_t stage,
 	if (pipe->info.trusted && (l->desc->flags & PW_FLAG_TRUSTED) == 0) {
 		s->out.state = PW_OUTCOME_NA;
 		finish(s);
+		return;
 	}
+	reason = pw_recorded_failure(pipe, s);
+	if (reason != NULL)
+		pw_slot_fail(s, reason);
 }
 
 /* ---- waiting and ending --------------------------------------------------------------- */
@@ -426,6 +437,7 @@ pw_side_end(struct pw_pipe *pipe, struct pw_side *side)
 		}
 		let_go(s);
 	}
+	pw_enc_free(&side->script);
 	pw_pool_free(&side->pool);
 	*side = (struct pw_side){ 0 };
 }

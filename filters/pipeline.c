@@ -10,6 +10,7 @@
 
 #define SESSION_MAX (256u << 10)
 #define TRANSACTION_MAX (16u << 20)
+#define PW_SCRIPT_MAX (128u << 10) /* of facts as the host told them */
 
 int
 pw_pipeline_new(const struct pw_config *cfg, struct pw_loop *loop,
@@ -75,6 +76,7 @@ side_begin(struct pw_side *side, size_t max)
 	*side = (struct pw_side){ .pool = pw_pool_new(max),
 		.now_us = pw_clock_real_us() };
 	pw_random(side->seed, sizeof(side->seed));
+	pw_enc_init(&side->script, PW_SCRIPT_MAX);
 }
 
 static void
@@ -128,6 +130,7 @@ pw_pipe_begin(struct pw_pipe *pipe, const struct pw_id *id)
 	pw_pipe_reset(pipe);
 	pipe->in_trans = true;
 	pipe->id = *id;
+	pipe->script_mark = pw_enc_done(&pipe->session.script).len;
 	side_begin(&pipe->trans, TRANSACTION_MAX);
 }
 
@@ -187,6 +190,7 @@ pw_pipe_text(struct pw_pipe *pipe, const char *name, struct pw_bytes text)
 		.text = { text.ptr != NULL ? text.ptr : "", text.len } };
 	const struct pw_fact *old;
 
+	pw_script_text(pipe, name, text);
 	/* Index 0 is the recipient at hand; the ones before move up. */
 	if (strcmp(name, "rcpt.address") == 0 && pipe->in_trans) {
 		old = pw_facts_get(&pipe->trans.facts, name, 0);
@@ -204,6 +208,7 @@ pw_pipe_int(struct pw_pipe *pipe, const char *name, int64_t num)
 {
 	struct pw_fact v = { .type = PW_FACT_INT, .num = num };
 
+	pw_script_int(pipe, name, num);
 	set_fact(pipe, name, 0, &v);
 }
 
@@ -280,8 +285,12 @@ pw_pipe_message(struct pw_pipe *pipe, int fd, uint64_t size,
 	pipe->fd = fd;
 	pipe->mail_size = size;
 	pipe->header_len = header_len;
-	pw_pipe_int(pipe, "message.size", (int64_t)size);
-	pw_pipe_int(pipe, "message.header_len", (int64_t)header_len);
+	pw_script_message(pipe, size, header_len);
+	set_fact(pipe, "message.size", 0,
+	    &(struct pw_fact){ .type = PW_FACT_INT, .num = (int64_t)size });
+	set_fact(pipe, "message.header_len", 0,
+	    &(struct pw_fact){ .type = PW_FACT_INT,
+		.num = (int64_t)header_len });
 }
 
 const struct pw_msgview *
@@ -351,6 +360,7 @@ pw_pipe_phase(struct pw_pipe *pipe, enum pw_phase phase, pw_pipe_cb cb,
 	if (phase >= PW_PHASE_MAIL && !pipe->in_trans)
 		return PW_OK;
 	pipe->phase = (uint8_t)phase;
+	pw_script_phase(pipe, phase);
 	if (phase == PW_PHASE_BODY) {
 		add_slots(pipe, PW_PHASE_HEADER);
 		add_slots(pipe, PW_PHASE_BODY);

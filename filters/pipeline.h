@@ -85,6 +85,35 @@ void pw_pipe_close(struct pw_pipe **pipe);
  */
 void pw_pipe_replay(struct pw_pipe *pipe, const struct pw_dns_set *answers);
 
+/*
+ * A whole judgement once more, from its RECORDING (pw_pipe_result.recording):
+ * the same facts in the same order, the same time and random bytes, the
+ * recorded ANSWERS.  A run that could not be made then for a reason outside of
+ * its stage (a time limit, a crash) is not made now.  INFO is of the session as
+ * it is to be seen, its peer and listener; FD is the message as it came, SIZE
+ * octets.  All pointers must outlive the replay.
+ *
+ * DONE is called once, inside the call or later, with the result (valid until
+ * pw_rejudge_free()), or NULL when the script turns out malformed.  NULL is
+ * returned and nothing called when there is no recording.
+ */
+struct pw_pipe_result;
+typedef void (*pw_rejudge_cb)(void *arg, const struct pw_pipe_result *r);
+struct pw_rejudge;
+struct pw_rejudge *pw_rejudge_new(struct pw_pipeline *p,
+    struct pw_bytes recording, const struct pw_session_info *info,
+    const struct pw_dns_set *answers, int fd, uint64_t size, pw_rejudge_cb done,
+    void *arg);
+/* After DONE: the verdict for MAILBOX of the recipient that was GIVEN in these
+ * words, with the list entries that fit it then. */
+struct pw_pipe_verdict;
+const struct pw_pipe_verdict *pw_rejudge_verdict(struct pw_rejudge *r,
+    struct pw_bytes given, const char *mailbox,
+    const struct pw_list_entry *entry, size_t n);
+/* The client asked for a reply for each recipient. */
+bool pw_rejudge_prdr(const struct pw_rejudge *r);
+void pw_rejudge_free(struct pw_rejudge **r);
+
 /* Facts of the host, before the phase that may look at them.  Values are
  * copied; a transaction's facts (names from mail. on) vanish with it. */
 void pw_pipe_text(struct pw_pipe *pipe, const char *name, struct pw_bytes v);
@@ -169,8 +198,13 @@ struct pw_pipe_result {
 	const struct pw_dns_set *dns;
 	bool crashed; /* reading the message ended a scan process */
 	const char *iprev_name;  /* confirmed reverse name, or "" */
+	struct pw_bytes recording; /* for pw_rejudge_new(), or "" */
 };
 const struct pw_pipe_result *pw_pipe_result(struct pw_pipe *pipe);
+/* What the stages have said up to now, of the session and, if there is one,
+ * the transaction; without a verdict.  In POOL; NULL at its bound. */
+const struct pw_pipe_result *pw_pipe_so_far(struct pw_pipe *pipe,
+    struct pw_pool *pool);
 
 /* Addresses in From as the structure stage read them (at most MAX), in the
  * transaction's memory; after the phase BODY. */

@@ -206,7 +206,7 @@ SELECT uidvalidity FROM box WHERE mailbox = ?1 AND folder = ?2;
 
 -- Each ends in the same filter: ?2 folder, ?3 and ?4 internal date from and to,
 -- ?5 from, ?6 to, ?7 subject, ?8 text, each as a LIKE pattern or NULL; ?9 and
--- ?10 limit and offset.
+-- ?10 limit and offset; ?13 and ?14 who asks, a mailbox or "@domain".
 -- @list_mailbox index
 WITH RECURSIVE k (n) AS (
     SELECT max(bucket) FROM file
@@ -230,6 +230,8 @@ WHERE b.mailbox = ?1 AND (?2 IS NULL OR b.folder = ?2)
     AND (?8 IS NULL OR m.from_field LIKE ?8 ESCAPE '\'
         OR m.to_field LIKE ?8 ESCAPE '\' OR m.cc_field LIKE ?8 ESCAPE '\'
         OR m.subject LIKE ?8 ESCAPE '\')
+    AND (?13 IS NULL OR b.mailbox = ?13)
+    AND (?14 IS NULL OR substr(b.mailbox, -length(?14)) = ?14)
 ORDER BY f.internal_us DESC, f.box, f.base LIMIT ?9 OFFSET ?10;
 -- @list_all index
 SELECT b.mailbox, b.folder, f.base, f.info, f.in_new, f.uid, b.uidvalidity,
@@ -248,6 +250,8 @@ WHERE (?1 IS NULL OR b.mailbox = ?1) AND (?2 IS NULL OR b.folder = ?2)
     AND (?8 IS NULL OR m.from_field LIKE ?8 ESCAPE '\'
         OR m.to_field LIKE ?8 ESCAPE '\' OR m.cc_field LIKE ?8 ESCAPE '\'
         OR m.subject LIKE ?8 ESCAPE '\')
+    AND (?13 IS NULL OR b.mailbox = ?13)
+    AND (?14 IS NULL OR substr(b.mailbox, -length(?14)) = ?14)
 ORDER BY f.msg DESC LIMIT ?9 OFFSET ?10;
 -- ?11 is the transaction.
 -- @list_tid index
@@ -268,6 +272,8 @@ WHERE m.tid = ?11
     AND (?8 IS NULL OR m.from_field LIKE ?8 ESCAPE '\'
         OR m.to_field LIKE ?8 ESCAPE '\' OR m.cc_field LIKE ?8 ESCAPE '\'
         OR m.subject LIKE ?8 ESCAPE '\')
+    AND (?13 IS NULL OR b.mailbox = ?13)
+    AND (?14 IS NULL OR substr(b.mailbox, -length(?14)) = ?14)
 ORDER BY f.msg DESC, f.box, f.base LIMIT ?9 OFFSET ?10;
 -- ?11 is the hash of a Message-ID, ?12 the Message-ID.
 -- @list_mid index
@@ -288,6 +294,8 @@ WHERE m.mid = ?11 AND m.message_id = ?12
     AND (?8 IS NULL OR m.from_field LIKE ?8 ESCAPE '\'
         OR m.to_field LIKE ?8 ESCAPE '\' OR m.cc_field LIKE ?8 ESCAPE '\'
         OR m.subject LIKE ?8 ESCAPE '\')
+    AND (?13 IS NULL OR b.mailbox = ?13)
+    AND (?14 IS NULL OR substr(b.mailbox, -length(?14)) = ?14)
 ORDER BY f.msg DESC, f.box, f.base LIMIT ?9 OFFSET ?10;
 -- ?1 mailbox, ?2 base name.
 -- @show_base index
@@ -298,7 +306,9 @@ SELECT b.mailbox, b.folder, f.base, f.info, f.in_new, f.uid, b.uidvalidity,
     m.envelope, m.structure
 FROM file AS f JOIN box AS b ON b.id = f.box
 LEFT JOIN message AS m ON m.id = f.msg
-WHERE f.base = ?2 AND b.mailbox = ?1 LIMIT 1;
+WHERE f.base = ?2 AND b.mailbox = ?1
+    AND (?13 IS NULL OR b.mailbox = ?13)
+    AND (?14 IS NULL OR substr(b.mailbox, -length(?14)) = ?14) LIMIT 1;
 -- ?1 mailbox, ?2 transaction.
 -- @show_tid index
 SELECT b.mailbox, b.folder, f.base, f.info, f.in_new, f.uid, b.uidvalidity,
@@ -308,7 +318,9 @@ SELECT b.mailbox, b.folder, f.base, f.info, f.in_new, f.uid, b.uidvalidity,
     m.envelope, m.structure
 FROM message AS m JOIN file AS f ON f.msg = m.id
 JOIN box AS b ON b.id = f.box
-WHERE m.tid = ?2 AND (?1 IS NULL OR b.mailbox = ?1) LIMIT 1;
+WHERE m.tid = ?2 AND (?1 IS NULL OR b.mailbox = ?1)
+    AND (?13 IS NULL OR b.mailbox = ?13)
+    AND (?14 IS NULL OR substr(b.mailbox, -length(?14)) = ?14) LIMIT 1;
 
 -- ---- decisions: the writer --------------------------------------------------------
 
@@ -328,13 +340,13 @@ SELECT 1 FROM decision WHERE id = ?1;
 -- @decision_add decisions
 INSERT INTO decision (id, tid, session, peer, port, listener, helo, rdns, tls,
     flags, mail_from, message_id, size, reply, action, step, score, auth,
-    generation, evidence, runs, dns)
+    generation, evidence, runs, dns, kind, count, net, until, recording)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
-    ?17, ?18, ?19, ?20, ?21, ?22);
+    ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27);
 -- @rcpt_add decisions
 INSERT OR IGNORE INTO rcpt (decision, n, given, mailbox, domain, action, reply,
-    fate, step, score, lists)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11);
+    fate, step, score, lists, gdomain)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12);
 -- @find_add decisions
 INSERT OR IGNORE INTO find (bucket, hash, decision) VALUES (?1, ?2, ?3);
 -- @filed_add decisions
@@ -355,33 +367,65 @@ INSERT INTO dns (hash, day, answer) VALUES (?1, ?2, ?3);
 -- @dns_touch decisions
 UPDATE dns SET day = ?2 WHERE hash = ?1;
 
--- The last of the oldest rows that go at once: ?1 limit in time.
+-- The first and last of the oldest rows that go at once: ?1 limit in time.
 -- @old_bound decisions
-SELECT max(id) FROM
+SELECT min(id), max(id) FROM
     (SELECT id FROM decision WHERE id < ?1 ORDER BY id LIMIT 200);
+-- They go up to ?2.
 -- @old_rcpt decisions
-DELETE FROM rcpt WHERE decision <= ?1;
+DELETE FROM rcpt WHERE decision <= ?2;
 -- @old_filed decisions
-DELETE FROM filed WHERE stamp <= ?1;
+DELETE FROM filed WHERE stamp <= ?2;
 -- @old_cut decisions
-DELETE FROM cut WHERE decision <= ?1;
+DELETE FROM cut WHERE decision <= ?2;
 -- All of a bucket is older than what the next one begins with.
 -- @old_find decisions
 DELETE FROM find WHERE bucket <
-    (SELECT max(bucket) FROM find WHERE bucket <= ?1);
+    (SELECT max(bucket) FROM find WHERE bucket <= ?2);
 -- @old_decision decisions
-DELETE FROM decision WHERE id <= ?1;
+DELETE FROM decision WHERE id <= ?2;
+-- The same for rows without a message.
+-- @early_bound decisions
+SELECT min(id), max(id) FROM
+    (SELECT id FROM decision INDEXED BY decision_early
+     WHERE kind > 0 AND id < ?1 ORDER BY id LIMIT 200);
+-- @early_rcpt decisions
+DELETE FROM rcpt WHERE decision IN
+    (SELECT id FROM decision INDEXED BY decision_early
+     WHERE kind > 0 AND id BETWEEN ?1 AND ?2);
+-- @early_find decisions
+DELETE FROM find
+WHERE bucket >= coalesce((SELECT max(bucket) FROM find WHERE bucket <= ?1), ?1)
+    AND bucket <= ?2 AND decision IN
+    (SELECT id FROM decision INDEXED BY decision_early
+     WHERE kind > 0 AND id BETWEEN ?1 AND ?2);
+-- @early_decision decisions
+DELETE FROM decision WHERE kind > 0 AND id BETWEEN ?1 AND ?2;
+-- @oldest decisions
+SELECT id FROM decision ORDER BY id LIMIT 1;
+-- @dc_pages decisions
+PRAGMA page_count;
+-- @dc_free decisions
+PRAGMA freelist_count;
+-- @dc_page_size decisions
+PRAGMA page_size;
 -- @old_dns decisions
 DELETE FROM dns WHERE hash IN
     (SELECT hash FROM dns WHERE day < ?1 ORDER BY day LIMIT 500);
 
 -- ---- decisions: readers --------------------------------------------------------------
 
+-- Each ends in who asks: ?10 a domain, ?11 a mailbox; both NULL: everybody.
 -- @decision_by_tid decisions
-SELECT id, tid, session, peer, port, listener, helo, rdns, tls, flags,
-    mail_from, message_id, size, reply, action, step, score, auth, generation,
-    evidence, runs, dns
-FROM decision WHERE tid = ?1;
+SELECT d.id, d.tid, d.session, d.peer, d.port, d.listener, d.helo, d.rdns,
+    d.tls, d.flags, d.mail_from, d.message_id, d.size, d.reply, d.action,
+    d.step, d.score, d.auth, d.generation, d.evidence, d.runs, d.dns, d.kind,
+    d.count, d.net, d.until
+FROM decision AS d WHERE d.tid = ?1
+    AND ((?10 IS NULL AND ?11 IS NULL) OR EXISTS (
+        SELECT 1 FROM rcpt AS r WHERE r.decision = d.id
+        AND (r.domain = ?10 OR r.gdomain = ?10 OR r.mailbox = ?11
+            OR (length(r.mailbox) = 0 AND lower(r.given) = ?11))));
 -- ?1 hash of the Message-ID, ?2 the Message-ID.
 -- @decision_by_mid decisions
 WITH RECURSIVE k (n) AS (
@@ -391,10 +435,15 @@ WITH RECURSIVE k (n) AS (
     WHERE k.n IS NOT NULL)
 SELECT d.id, d.tid, d.session, d.peer, d.port, d.listener, d.helo, d.rdns,
     d.tls, d.flags, d.mail_from, d.message_id, d.size, d.reply, d.action,
-    d.step, d.score, d.auth, d.generation, d.evidence, d.runs, d.dns
+    d.step, d.score, d.auth, d.generation, d.evidence, d.runs, d.dns, d.kind,
+    d.count, d.net, d.until
 FROM k CROSS JOIN find AS f ON f.bucket = k.n AND f.hash = ?1
 CROSS JOIN decision AS d ON d.id = f.decision
-WHERE d.message_id = ?2 LIMIT 1;
+WHERE d.message_id = ?2
+    AND ((?10 IS NULL AND ?11 IS NULL) OR EXISTS (
+        SELECT 1 FROM rcpt AS r WHERE r.decision = d.id
+        AND (r.domain = ?10 OR r.gdomain = ?10 OR r.mailbox = ?11
+            OR (length(r.mailbox) = 0 AND lower(r.given) = ?11)))) LIMIT 1;
 -- Transactions that brought a Message-ID: ?1 its hash, ?2 itself.
 -- @tids_by_mid decisions
 WITH RECURSIVE k (n) AS (
@@ -404,32 +453,52 @@ WITH RECURSIVE k (n) AS (
     WHERE k.n IS NOT NULL)
 SELECT d.tid FROM k CROSS JOIN find AS f ON f.bucket = k.n AND f.hash = ?1
 CROSS JOIN decision AS d ON d.id = f.decision
-WHERE d.message_id = ?2 LIMIT 100;
--- ?1 hash of the address, ?2 since, ?3 limit.
+WHERE d.message_id = ?2
+    AND ((?10 IS NULL AND ?11 IS NULL) OR EXISTS (
+        SELECT 1 FROM rcpt AS r WHERE r.decision = d.id
+        AND (r.domain = ?10 OR r.gdomain = ?10 OR r.mailbox = ?11
+            OR (length(r.mailbox) = 0 AND lower(r.given) = ?11)))) LIMIT 100;
+-- ?1 hash of an address or a network, ?2 since, ?4 until, ?3 limit.
 -- @decision_trace decisions
 WITH RECURSIVE k (n) AS (
     SELECT max(bucket) FROM find
     UNION ALL
     SELECT (SELECT max(bucket) FROM find WHERE bucket < k.n) FROM k
     WHERE k.n IS NOT NULL)
-SELECT id, tid, session, peer, port, listener, helo, rdns, tls, flags,
-    mail_from, message_id, size, reply, action, step, score, auth, generation,
-    evidence, runs, dns
-FROM decision WHERE id IN (
+SELECT d.id, d.tid, d.session, d.peer, d.port, d.listener, d.helo, d.rdns,
+    d.tls, d.flags, d.mail_from, d.message_id, d.size, d.reply, d.action,
+    d.step, d.score, d.auth, d.generation, d.evidence, d.runs, d.dns, d.kind,
+    d.count, d.net, d.until
+FROM decision AS d WHERE d.id IN (
     SELECT f.decision FROM k
     CROSS JOIN find AS f ON f.bucket = k.n AND f.hash = ?1
-    WHERE f.decision >= ?2 ORDER BY f.decision DESC LIMIT ?3)
-ORDER BY id DESC;
+    WHERE f.decision >= ?2 AND f.decision < ?4
+    AND ((?10 IS NULL AND ?11 IS NULL) OR EXISTS (
+        SELECT 1 FROM rcpt AS r WHERE r.decision = f.decision
+        AND (r.domain = ?10 OR r.gdomain = ?10 OR r.mailbox = ?11
+            OR (length(r.mailbox) = 0 AND lower(r.given) = ?11))))
+    ORDER BY f.decision DESC LIMIT ?3)
+ORDER BY d.id DESC;
 -- A day page by page: ?1 behind this row, ?2 before this time, ?3 limit.
 -- @decision_day decisions
 SELECT id, peer, mail_from, action, auth, evidence, dns FROM decision
 WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3;
+-- The next message behind ?1 and before ?2, with what judging it again needs.
+-- @judged_next decisions
+SELECT id, tid, peer, port, listener, mail_from, size, reply, action, step,
+    score, evidence, recording, dns
+FROM decision WHERE id > ?1 AND id < ?2 AND kind = 0 ORDER BY id LIMIT 1;
 -- @find_last decisions
 SELECT max(bucket) FROM find;
 -- @rcpt_list decisions
 SELECT given, mailbox, domain, action, reply, fate, step, score,
-    lists FROM rcpt
-WHERE decision = ?1 ORDER BY n LIMIT 50000;
+    lists FROM rcpt AS r
+WHERE decision = ?1 AND ((?10 IS NULL AND ?11 IS NULL)
+    OR r.domain = ?10 OR r.gdomain = ?10 OR r.mailbox = ?11
+    OR (length(r.mailbox) = 0 AND lower(r.given) = ?11))
+ORDER BY n LIMIT 50000;
+-- @rcpt_count decisions
+SELECT count(*) FROM rcpt WHERE decision = ?1;
 -- @cut_list decisions
 SELECT pos, bytes FROM cut WHERE tid = ?1 ORDER BY pos LIMIT 64;
 -- @dns_read decisions

@@ -159,3 +159,24 @@ pw_key_hash(const uint8_t key[16], struct pw_bytes text)
 {
 	return (int64_t)pw_siphash(key, text.ptr, text.len);
 }
+
+struct pw_ip
+pw_addr_network(const struct pw_ip *ip, uint8_t *bits)
+{
+	uint8_t keep = ip->family == 4 ? 24 : ip->family == 6 ? 64 : 0;
+
+	if (bits != NULL)
+		*bits = keep;
+	return pw_ip_mask(ip, keep);
+}
+
+int64_t
+pw_network_hash(const uint8_t key[16], const struct pw_ip *ip)
+{
+	struct pw_ip net = pw_addr_network(ip, NULL);
+	char text[1 + 8];
+
+	text[0] = (char)net.family;
+	memcpy(text + 1, net.b, 8);
+	return pw_key_hash(key, pw_bytes(text, sizeof(text)));
+}

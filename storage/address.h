@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "base/bytes.h"
+#include "base/valid.h"
 
 #define PW_ADDR_DOMAIN_SIZE 256 /* with NUL */
 #define PW_ADDR_LOCAL_SIZE 256
@@ -30,5 +31,10 @@ ssize_t pw_addr_whole(struct pw_bytes in, char out[PW_ADDR_SIZE]);
 struct pw_bytes pw_addr_key(struct pw_bytes in, char out[PW_ADDR_SIZE]);
 /* Hash of an address in that form, or of a Message-ID, as an SQLite integer. */
 int64_t pw_key_hash(const uint8_t key[16], struct pw_bytes text);
+/* The /24 or /64 that IP lies in: what is counted, merged and found together;
+ * *bits (may be NULL) is its length. */
+struct pw_ip pw_addr_network(const struct pw_ip *ip, uint8_t *bits);
+/* Hash of that network. */
+int64_t pw_network_hash(const uint8_t key[16], const struct pw_ip *ip);
 
 #endif

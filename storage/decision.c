@@ -6,9 +6,10 @@
  */
 #include "storage/decision.h"
 
-/* 2: step, score and list entries of each recipient.  A journal that an older store left
- * behind holds records of its version. */
-#define DECISION_VERSION 2
+/* 2: step, score and list entries of each recipient; 3: kinds, counts, the
+ * recording.  A journal that an older store left behind holds records of its
+ * version. */
+#define DECISION_VERSION 3
 #define DECISION_OLDEST 1
 
 #define RCPT_MAX 50000u
@@ -26,6 +27,7 @@ pw_action_name(uint8_t action)
 		[PW_ACT_REFUSE] = "refuse",
 		[PW_ACT_DEFER] = "defer",
 		[PW_ACT_DISCARD] = "discard",
+		[PW_ACT_NONE] = "none",
 	};
 
 	return action < PW_COUNT(name) ? name[action] : "unknown";
@@ -103,6 +105,11 @@ pw_decision_enc(struct pw_enc *e, const struct pw_decision *d)
 		pw_enc_u32(e, r->cpu_us);
 	}
 	pw_enc_bytes(e, d->dns);
+	pw_enc_u8(e, d->kind);
+	pw_enc_u32(e, d->count);
+	pw_enc_u8(e, d->net);
+	pw_enc_i64(e, d->until_us);
+	pw_enc_bytes(e, d->recording);
 }
 
 /* ---- reading -------------------------------------------------------------- */
@@ -184,7 +191,7 @@ dec_head(struct pw_dec *d, struct pw_pool *pool, struct pw_decision *o)
 	o->mail_from = dec_copy(d, pool);
 	o->size = pw_dec_u64(d);
 	o->reply = pw_dec_str(d, pool);
-	o->action = dec_upto(d, PW_ACT_DISCARD);
+	o->action = dec_upto(d, PW_ACT_NONE);
 	o->step = pw_dec_str(d, pool);
 	o->score = pw_dec_f64(d);
 	o->auth_results = pw_dec_str(d, pool);
@@ -219,7 +226,7 @@ dec_lists(struct pw_dec *d, struct pw_pool *pool, uint8_t version,
 		struct pw_decision_rcpt *r = &o->rcpt[i];
 		r->given = dec_copy(d, pool);
 		r->mailbox = dec_copy(d, pool);
-		r->action = dec_upto(d, PW_ACT_DISCARD);
+		r->action = dec_upto(d, PW_ACT_NONE);
 		r->reply = pw_dec_str(d, pool);
 		r->fate = pw_dec_str(d, pool);
 		r->step = version >= 2 ? pw_dec_str(d, pool) : "";
@@ -250,11 +257,23 @@ dec_lists(struct pw_dec *d, struct pw_pool *pool, uint8_t version,
 	}
 }
 
+/* What came with version 3. */
+static void
+dec_more(struct pw_dec *d, struct pw_pool *pool, struct pw_decision *o)
+{
+	o->kind = dec_upto(d, PW_DEC_CONNECTION);
+	o->count = pw_dec_u32(d);
+	o->net = dec_upto(d, 128);
+	o->until_us = pw_dec_i64(d);
+	o->recording = dec_copy(d, pool);
+	if (o->kind == PW_DEC_MESSAGE && (o->count > 1 || o->net != 0))
+		d->bad = true;
+}
+
 struct pw_decision *
 pw_decision_dec(struct pw_dec *d, struct pw_pool *pool)
 {
 	struct pw_decision *o = pw_pool_alloc(pool, sizeof(*o));
-
 	uint8_t version = pw_dec_u8(d);
 
 	if (o == NULL || version < DECISION_OLDEST ||
@@ -265,5 +284,8 @@ pw_decision_dec(struct pw_dec *d, struct pw_pool *pool)
 	dec_head(d, pool, o);
 	dec_lists(d, pool, version, o);
 	o->dns = dec_copy(d, pool);
+	o->recording = PW_LIT("");
+	if (version >= 3)
+		dec_more(d, pool, o);
 	return d->bad ? NULL : o;
 }

@@ -22,7 +22,8 @@ enum pw_action {
 	PW_ACT_REFUSE_KEEP = 3, /* 5xx to the sender, copy kept for review */
 	PW_ACT_REFUSE = 4,
 	PW_ACT_DEFER = 5,
-	PW_ACT_DISCARD = 6
+	PW_ACT_DISCARD = 6,
+	PW_ACT_NONE = 7 /* the client ended it before there was anything */
 };
 const char *pw_action_name(uint8_t action);
 
@@ -31,6 +32,13 @@ enum pw_outcome {
 	PW_OUT_NO_HIT = 1,
 	PW_OUT_NOT_APPLICABLE = 2,
 	PW_OUT_COULD_NOT_RUN = 3
+};
+
+/* What a record is about; the numbers are on disk. */
+enum pw_decision_kind {
+	PW_DEC_MESSAGE = 0,    /* a transaction that came to the end of data */
+	PW_DEC_TRANSACTION = 1, /* one that ended or was refused before */
+	PW_DEC_CONNECTION = 2  /* a connection without any transaction */
 };
 
 /* One piece of evidence. */
@@ -92,6 +100,18 @@ struct pw_decision {
 	size_t nrun;
 	struct pw_stage_run *run;
 	struct pw_bytes dns; /* an encoded pw_dns_set: what it rested on */
+	uint8_t kind;        /* enum pw_decision_kind */
+	/*
+	 * Several of one kind may share a record, never messages: COUNT of
+	 * them came from the first NET bits of .peer between .time_us and
+	 * .until_us, and all else is that of the first.  NET 0: one address.
+	 */
+	uint32_t count;
+	uint8_t net;
+	int64_t until_us;
+	/* What the stages were told, and when; made and read by filters/
+	 * (pw_pipe_result.recording), opaque here. "" when not kept. */
+	struct pw_bytes recording;
 };
 
 void pw_decision_enc(struct pw_enc *e, const struct pw_decision *d);

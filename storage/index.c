@@ -295,6 +295,17 @@ mailbox_form(const char *mailbox, char form[PW_ADDR_SIZE])
 	return pw_addr_key(pw_bytes_of(mailbox), form);
 }
 
+static void
+bind_view(struct pw_q *q, const struct pw_view *view)
+{
+	const struct pw_view *v = view != NULL ? view : &pw_view_all;
+
+	if (v->kind == PW_VIEW_MAILBOX)
+		pw_q_text(q, 13, pw_view_mailbox(v));
+	if (v->kind == PW_VIEW_DOMAIN)
+		pw_q_text(q, 14, pw_view_suffix(v));
+}
+
 /* The rows of one statement, behind those that are in ROWS. */
 static int
 run_list(struct pw_index *x, struct pw_db *db, enum pw_stmt stmt,
@@ -313,6 +324,7 @@ run_list(struct pw_index *x, struct pw_db *db, enum pw_stmt stmt,
 	for (int i = 0; i < 4; i++)
 		if (p->p[i].ptr != NULL)
 			pw_q_text(q, 5 + i, p->p[i]);
+	bind_view(q, f->view);
 	pw_q_int(q, 9, f->limit);
 	pw_q_int(q, 10, f->offset);
 	if (stmt == PW_Q_LIST_MID) {
@@ -327,8 +339,8 @@ run_list(struct pw_index *x, struct pw_db *db, enum pw_stmt stmt,
 
 /* Transactions by Message-ID: deliveries are found through their records. */
 static int
-tids_of(struct pw_index *x, struct pw_bytes mid, json_t *tids,
-    struct pw_err *err)
+tids_of(struct pw_index *x, const struct pw_view *view, struct pw_bytes mid,
+    json_t *tids, struct pw_err *err)
 {
 	struct pw_db *db = pw_index_db(x, PW_DB_DECISIONS, err);
 	enum pw_db_rc rc;
@@ -336,6 +348,7 @@ tids_of(struct pw_index *x, struct pw_bytes mid, json_t *tids,
 	if (db == NULL)
 		return -1;
 	struct pw_q *q = pw_q(db, PW_Q_TIDS_BY_MID);
+	pw_index_bind_view(q, view);
 	pw_q_int(q, 1, pw_key_hash(x->dc_key, mid));
 	pw_q_text(q, 2, mid);
 	while ((rc = pw_q_step(q)) == PW_DB_ROW)
@@ -352,7 +365,7 @@ list_mid(struct pw_index *x, struct pw_db *db,
 {
 	json_t *tids = json_array(), *tid;
 	size_t i;
-	int r = tids_of(x, mid, tids, err);
+	int r = tids_of(x, f->view, mid, tids, err);
 
 	json_array_foreach(tids, i, tid)
 	{
@@ -416,8 +429,8 @@ pw_index_messages(struct pw_index *x, const struct pw_message_filter *given,
 /* ---- one message --------------------------------------------------------- */
 
 static enum pw_db_rc
-show(struct pw_db *db, enum pw_stmt stmt, const char *mailbox,
-    struct pw_bytes what, json_t **row)
+show(struct pw_db *db, enum pw_stmt stmt, const struct pw_view *view,
+    const char *mailbox, struct pw_bytes what, json_t **row)
 {
 	char form[PW_ADDR_SIZE];
 	struct pw_q *q = pw_q(db, stmt);
@@ -425,6 +438,7 @@ show(struct pw_db *db, enum pw_stmt stmt, const char *mailbox,
 	if (mailbox != NULL)
 		pw_q_text(q, 1, mailbox_form(mailbox, form));
 	pw_q_text(q, 2, what);
+	bind_view(q, view);
 	enum pw_db_rc rc = pw_q_step(q);
 	if (rc == PW_DB_ROW)
 		*row = row_to_json(q, true);
@@ -445,8 +459,9 @@ base_of(const char *name)
 }
 
 int
-pw_index_message(struct pw_index *x, const char *mailbox,
-    const char *base_or_id, json_t **row, struct pw_err *err)
+pw_index_message(struct pw_index *x, const struct pw_view *view,
+    const char *mailbox, const char *base_or_id, json_t **row,
+    struct pw_err *err)
 {
 	struct pw_db *db = pw_index_db(x, PW_DB_INDEX, err);
 	json_t *decision = NULL;
@@ -456,10 +471,10 @@ pw_index_message(struct pw_index *x, const char *mailbox,
 	*row = NULL;
 	if (db == NULL)
 		return -1;
-	rc = show(db, PW_Q_SHOW_TID, mailbox, pw_bytes_of(base_or_id), row);
+	rc = show(db, PW_Q_SHOW_TID, view, mailbox, pw_bytes_of(base_or_id), row);
 	if (rc == PW_DB_DONE)
-		rc = show(db, PW_Q_SHOW_BASE, mailbox, base_of(base_or_id),
-		    row);
+		rc = show(db, PW_Q_SHOW_BASE, view, mailbox,
+		    base_of(base_or_id), row);
 	if (pw_index_end(db, rc, err) != 0)
 		return -1;
 	if (*row == NULL)
@@ -468,7 +483,7 @@ pw_index_message(struct pw_index *x, const char *mailbox,
 		    mailbox != NULL ? mailbox : "nobody", base_or_id);
 	const char *tid = json_string_value(json_object_get(*row, "id"));
 	if (tid != NULL &&
-	    pw_index_decision(x, tid, &decision, &none) == 0)
+	    pw_index_decision(x, view, tid, &decision, &none) == 0)
 		(void)json_object_set_new(*row, "decision", decision);
 	else
 		(void)json_object_set_new(*row, "decision", json_null());

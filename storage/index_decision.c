@@ -13,15 +13,13 @@
 #include "storage/decision.h"
 #include "storage/index_private.h"
 
-#define TRACE_DEFAULT 100
-#define TRACE_MAX 10000
-#define DNS_MAX 256
 
 /* Columns of decision_by_tid, decision_by_mid, decision_trace. */
 enum {
 	C_ID, C_TID, C_SESSION, C_PEER, C_PORT, C_LISTENER, C_HELO, C_RDNS,
 	C_TLS, C_FLAGS, C_MAIL_FROM, C_MESSAGE_ID, C_SIZE, C_REPLY, C_ACTION,
-	C_STEP, C_SCORE, C_AUTH, C_GENERATION, C_EVIDENCE, C_RUNS, C_DNS
+	C_STEP, C_SCORE, C_AUTH, C_GENERATION, C_EVIDENCE, C_RUNS, C_DNS,
+	C_KIND, C_COUNT, C_NET, C_UNTIL
 };
 
 static void
@@ -120,7 +118,7 @@ pw_index_answers(struct pw_db *db, struct pw_bytes rows)
 {
 	json_t *list = json_array();
 
-	for (size_t i = 0; i + 8 <= rows.len && i < DNS_MAX * 8; i += 8) {
+	for (size_t i = 0; i + 8 <= rows.len && i < PW_INDEX_DNS_MAX * 8; i += 8) {
 		uint64_t hash = 0;
 		for (size_t k = 0; k < 8; k++)
 			hash = hash << 8 | (unsigned char)rows.ptr[i + k];
@@ -161,29 +159,110 @@ list_entries(struct pw_bytes bytes)
 	return list;
 }
 
+void
+pw_index_bind_view(struct pw_q *q, const struct pw_view *view)
+{
+	const struct pw_view *v = view != NULL ? view : &pw_view_all;
+
+	if (v->kind == PW_VIEW_DOMAIN)
+		pw_q_text(q, 10, pw_view_domain(v));
+	if (v->kind == PW_VIEW_MAILBOX)
+		pw_q_text(q, 11, pw_view_mailbox(v));
+}
+
+/* Those that the view may see; an alias into another domain does not tell
+ * where it leads. */
 static json_t *
-recipients(struct pw_db *db, int64_t id)
+recipients(struct pw_db *db, const struct pw_view *view, int64_t id)
 {
 	json_t *list = json_array();
 	struct pw_q *q = pw_q(db, PW_Q_RCPT_LIST);
 
 	pw_q_int(q, 1, id);
+	pw_index_bind_view(q, view);
 	while (pw_q_step(q) == PW_DB_ROW) {
 		json_t *o = json_object();
+		bool own = view == NULL || view->kind != PW_VIEW_DOMAIN ||
+		    pw_bytes_eq(pw_q_bytes(q, 2), pw_view_domain(view));
 		set_text(o, "given", q, 0);
-		set_text(o, "mailbox", q, 1);
-		set_text(o, "domain", q, 2);
+		if (own) {
+			set_text(o, "mailbox", q, 1);
+			set_text(o, "domain", q, 2);
+		}
 		set_action(o, q, 3);
 		set_text(o, "reply", q, 4);
 		set_text(o, "fate", q, 5);
-		set_text(o, "step", q, 6);
-		(void)json_object_set_new(o, "score",
-		    json_real(pw_q_f64(q, 7)));
-		(void)json_object_set_new(o, "lists",
-		    list_entries(pw_q_bytes(q, 8)));
+		if (own) {
+			set_text(o, "step", q, 6);
+			(void)json_object_set_new(o, "score",
+			    json_real(pw_q_f64(q, 7)));
+			(void)json_object_set_new(o, "lists",
+			    list_entries(pw_q_bytes(q, 8)));
+		}
 		(void)json_array_append_new(list, o);
 	}
 	return list;
+}
+
+/* The message's own verdict may be that of another recipient: it becomes that
+ * of the first one seen. */
+static void
+hide_verdict(json_t *o)
+{
+	static const char *const keys[] = { "action", "step", "score" };
+	json_t *r = json_array_get(json_object_get(o, "recipients"), 0);
+
+	if (strcmp(json_string_value(json_object_get(o, "kind")), "message") !=
+	    0)
+		return;
+	for (size_t i = 0; i < PW_COUNT(keys); i++) {
+		json_t *v = json_object_get(r, keys[i]);
+
+		if (v != NULL)
+			(void)json_object_set(o, keys[i], v);
+		else
+			(void)json_object_set_new(o, keys[i],
+			    i == 1 ? json_string("") : json_null());
+	}
+}
+
+/* Evidence about single recipients, and how often such stages ran, would tell
+ * of those that the view may not see. */
+static void
+hide_others(struct pw_db *db, json_t *o, int64_t id)
+{
+	static const struct {
+		const char *list, *key;
+		json_int_t value;
+	} what[] = { { "evidence", "scope", 2 }, { "stages", "phase", 3 } };
+	struct pw_q *q = pw_q(db, PW_Q_RCPT_COUNT);
+	size_t seen = json_array_size(json_object_get(o, "recipients"));
+	size_t all = 0;
+
+	pw_q_int(q, 1, id);
+	if (pw_q_step(q) == PW_DB_ROW)
+		all = (size_t)pw_q_i64(q, 0);
+	pw_q_reset(q);
+	if (seen < all)
+		hide_verdict(o);
+	for (size_t k = 0; k < PW_COUNT(what) && seen < all; k++) {
+		json_t *list = json_object_get(o, what[k].list);
+
+		for (size_t i = json_array_size(list); i-- > 0;)
+			if (json_integer_value(json_object_get(
+				json_array_get(list, i), what[k].key)) ==
+			    what[k].value)
+				(void)json_array_remove(list, i);
+	}
+}
+
+void
+pw_index_add_recipients(struct pw_db *db, const struct pw_view *view, json_t *o,
+    int64_t id)
+{
+	(void)json_object_set_new(o, "recipients", recipients(db, view, id));
+	if (view != NULL && view->kind != PW_VIEW_ALL)
+		hide_others(db, o, id);
 }
 
 static json_t *
@@ -203,17 +282,40 @@ cuts(struct pw_db *db, const char *tid)
 	return list;
 }
 
-/* All but what needs other statements. */
-static json_t *
-decision_to_json(struct pw_q *q)
+/* "192.0.2.0/24" in a row that stands for several, else the address. */
+static void
+set_peer(json_t *o, struct pw_q *q)
 {
+	struct pw_bytes peer = pw_q_bytes(q, C_PEER);
+	int64_t net = pw_q_i64(q, C_NET);
+
+	(void)json_object_set_new(o, "peer",
+	    net == 0 ? pw_index_text(peer) :
+		       json_sprintf("%.*s/%d", (int)peer.len, peer.ptr,
+			   (int)net));
+	set_int(o, "count", q, C_COUNT);
+	if (pw_q_i64(q, C_COUNT) > 1)
+		set_int(o, "until", q, C_UNTIL);
+}
+
+/* All but what needs other statements. */
+json_t *
+pw_index_decision_row(struct pw_q *q)
+{
+	static const char *const kinds[] = { "message", "transaction",
+		"connection" };
 	json_t *o = json_object();
+	int64_t kind = pw_q_i64(q, C_KIND);
 	int64_t flags = pw_q_i64(q, C_FLAGS);
 
 	set_text(o, "id", q, C_TID);
 	set_text(o, "session", q, C_SESSION);
 	set_int(o, "time", q, C_ID);
-	set_text(o, "peer", q, C_PEER);
+	set_peer(o, q);
+	(void)json_object_set_new(o, "kind",
+	    json_string(kind >= 0 && kind < (int64_t)PW_COUNT(kinds) ?
+		    kinds[kind] :
+		    "unknown"));
 	set_int(o, "port", q, C_PORT);
 	set_text(o, "listener", q, C_LISTENER);
 	set_text(o, "helo", q, C_HELO);
@@ -238,43 +340,92 @@ decision_to_json(struct pw_q *q)
 
 /* ---- questions ----------------------------------------------------------- */
 
+/* Where the files of a message are now. */
+static json_t *
+places(struct pw_index *x, const struct pw_view *view, const char *tid)
+{
+	static const char *const keys[] = { "mailbox", "folder", "flags",
+		"new", "file" };
+	struct pw_message_filter f = { .view = view, .id = tid };
+	json_t *rows = NULL, *row, *list = json_array();
+	struct pw_err err;
+	size_t i;
+
+	if (pw_index_messages(x, &f, &rows, &err) != 0)
+		return list; /* the record matters more */
+	json_array_foreach(rows, i, row)
+	{
+		json_t *o = json_object();
+		for (size_t k = 0; k < PW_COUNT(keys); k++)
+			(void)json_object_set(o, keys[k],
+			    json_object_get(row, keys[k]));
+		(void)json_array_append_new(list, o);
+	}
+	json_decref(rows);
+	return list;
+}
+
+/* What other statements know of O; DNS is the list of its answers. */
+void
+pw_index_complete(struct pw_index *x, struct pw_db *db, const struct pw_view *view,
+    json_t *o, const struct pw_index_dns *dns)
+{
+	const char *tid = json_string_value(json_object_get(o, "id"));
+	int64_t id = json_integer_value(json_object_get(o, "time"));
+
+	pw_index_add_recipients(db, view, o, id);
+	(void)json_object_set_new(o, "dns", pw_index_answers(db,
+		pw_bytes(dns->hash, dns->len)));
+	(void)json_object_set_new(o, "cuts", cuts(db, tid));
+	if (strcmp(json_string_value(json_object_get(o, "kind")),
+		"message") == 0)
+		(void)json_object_set_new(o, "places", places(x, view, tid));
+}
+
+void
+pw_index_keep_dns(struct pw_index_dns *k, struct pw_q *q)
+{
+	struct pw_bytes rows =
+	    pw_bytes_sub(pw_q_bytes(q, C_DNS), 0, sizeof(k->hash));
+
+	k->len = rows.len;
+	if (rows.len > 0)
+		memcpy(k->hash, rows.ptr, rows.len);
+}
+
 /* The row that Q finds, whole, or *ROW NULL. */
 static enum pw_db_rc
-one_decision(struct pw_db *db, struct pw_q *q, json_t **row)
+one_decision(struct pw_index *x, struct pw_db *db, const struct pw_view *view,
+    struct pw_q *q, json_t **row)
 {
-	char dns[DNS_MAX * 8];
-	enum pw_db_rc rc = pw_q_step(q);
+	struct pw_index_dns dns;
+	enum pw_db_rc rc;
 
+	pw_index_bind_view(q, view);
+	rc = pw_q_step(q);
 	if (rc != PW_DB_ROW)
 		return rc;
-	json_t *o = decision_to_json(q);
-	int64_t id = pw_q_i64(q, C_ID);
-	struct pw_bytes rows = pw_bytes_sub(pw_q_bytes(q, C_DNS), 0,
-	    sizeof(dns));
-	memcpy(dns, rows.ptr, rows.len);
-	rows.ptr = dns;
+	*row = pw_index_decision_row(q);
+	pw_index_keep_dns(&dns, q);
 	pw_q_reset(q);
-	(void)json_object_set_new(o, "recipients", recipients(db, id));
-	(void)json_object_set_new(o, "dns", pw_index_answers(db, rows));
-	(void)json_object_set_new(o, "cuts",
-	    cuts(db, json_string_value(json_object_get(o, "id"))));
-	*row = o;
+	pw_index_complete(x, db, view, *row, &dns);
 	return PW_DB_DONE;
 }
 
 static enum pw_db_rc
-by_mid(struct pw_index *x, struct pw_db *db, struct pw_bytes mid, json_t **row)
+by_mid(struct pw_index *x, struct pw_db *db, const struct pw_view *view,
+    struct pw_bytes mid, json_t **row)
 {
 	struct pw_q *q = pw_q(db, PW_Q_DECISION_BY_MID);
 
 	pw_q_int(q, 1, pw_key_hash(x->dc_key, mid));
 	pw_q_text(q, 2, mid);
-	return one_decision(db, q, row);
+	return one_decision(x, db, view, q, row);
 }
 
 int
-pw_index_decision(struct pw_index *x, const char *id, json_t **row,
-    struct pw_err *err)
+pw_index_decision(struct pw_index *x, const struct pw_view *view,
+    const char *id, json_t **row, struct pw_err *err)
 {
 	struct pw_db *db = pw_index_db(x, PW_DB_DECISIONS, err);
 	struct pw_bytes text = pw_bytes_of(id);
@@ -286,51 +437,19 @@ pw_index_decision(struct pw_index *x, const char *id, json_t **row,
 		return -1;
 	struct pw_q *q = pw_q(db, PW_Q_DECISION_BY_TID);
 	pw_q_text(q, 1, text);
-	rc = one_decision(db, q, row);
+	rc = one_decision(x, db, view, q, row);
 	if (rc == PW_DB_DONE && *row == NULL && text.len > 0)
-		rc = by_mid(x, db, text, row);
+		rc = by_mid(x, db, view, text, row);
 	if (rc == PW_DB_DONE && *row == NULL && text.len > 0)
-		rc = by_mid(x, db,
+		rc = by_mid(x, db, view,
 		    pw_index_other_form(text, other, sizeof(other)), row);
 	if (pw_index_end(db, rc, err) != 0)
 		return -1;
 	if (*row == NULL)
 		return pw_err_set(err, ENOENT,
-		    "there is no decision on record for \"%.200s\"", id);
-	return 0;
-}
-
-int
-pw_index_trace(struct pw_index *x, const char *address, int64_t since_us,
-    int limit, json_t **rows, struct pw_err *err)
-{
-	char form[PW_ADDR_SIZE];
-	struct pw_db *db = pw_index_db(x, PW_DB_DECISIONS, err);
-	struct pw_bytes key = pw_addr_key(pw_bytes_of(address), form);
-	enum pw_db_rc rc;
-	json_t *row;
-	size_t i;
-
-	*rows = NULL;
-	if (db == NULL)
-		return -1;
-	json_t *list = json_array();
-	struct pw_q *q = pw_q(db, PW_Q_DECISION_TRACE);
-	pw_q_int(q, 1, pw_key_hash(x->dc_key, key));
-	pw_q_int(q, 2, since_us);
-	pw_q_int(q, 3, limit <= 0 ? TRACE_DEFAULT :
-		limit > TRACE_MAX ? TRACE_MAX :
-				    limit);
-	while ((rc = pw_q_step(q)) == PW_DB_ROW)
-		(void)json_array_append_new(list, decision_to_json(q));
-	json_array_foreach(list, i, row)
-		(void)json_object_set_new(row, "recipients",
-		    recipients(db,
-			json_integer_value(json_object_get(row, "time"))));
-	if (pw_index_end(db, rc, err) != 0) {
-		json_decref(list);
-		return -1;
-	}
-	*rows = list;
+		    "there is no decision on record for \"%.200s\" (many "
+		    "connections of one kind share one: `postward trace` "
+		    "their address)",
+		    id);
 	return 0;
 }

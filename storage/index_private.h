@@ -19,6 +19,25 @@ struct pw_db *pw_index_db(struct pw_index *x, enum pw_db_id id,
 /* What a query ended with: 0, or -1 and ERR in words. */
 int pw_index_end(struct pw_db *db, enum pw_db_rc rc, struct pw_err *err);
 
+/* Who asks, for the statements about decisions; NULL is everybody. */
+void pw_index_bind_view(struct pw_q *q, const struct pw_view *view);
+/* ---- index_decision.c: rows of decisions ----------------------------------- */
+
+#define PW_INDEX_DNS_MAX 256
+/* A row's list of answers, kept while other statements run. */
+struct pw_index_dns {
+	char hash[PW_INDEX_DNS_MAX * 8];
+	size_t len;
+};
+void pw_index_keep_dns(struct pw_index_dns *k, struct pw_q *q);
+/* All of a row but what needs other statements: its recipients, or those with
+ * answers, cuts and places. */
+json_t *pw_index_decision_row(struct pw_q *q);
+void pw_index_add_recipients(struct pw_db *db, const struct pw_view *view,
+    json_t *o, int64_t id);
+void pw_index_complete(struct pw_index *x, struct pw_db *db,
+    const struct pw_view *view, json_t *o, const struct pw_index_dns *dns);
+
 /* Text from a database as JSON: what is no UTF-8 is told in escapes. */
 json_t *pw_index_text(struct pw_bytes b);
 /* Text that is JSON itself; null when it is not. */

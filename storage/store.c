@@ -129,7 +129,9 @@ open_parts(struct pw_store *s, struct pw_loop *loop,
     const struct pw_config *cfg, const char *boot_id, struct pw_err *err)
 {
 	struct pw_writer_opts w = { .state_dir = cfg->server.state_dir,
-		.keep_decisions_ms = cfg->store.keep_decisions };
+		.keep_decisions_ms = cfg->store.keep_decisions,
+		.keep_early_ms = cfg->store.keep_refused,
+		.max_bytes = cfg->store.max_decisions };
 	struct pw_filer_opts o;
 	struct pw_follow *follow;
 	struct utsname un;
@@ -295,10 +297,17 @@ pw_store_reconfigure(struct pw_store *s, const struct pw_config *cfg)
 
 	filer_opts(&o, s, cfg, &un);
 	pw_filer_set(s->filer, &o);
-	pw_writer_keep(s->writer, cfg->store.keep_decisions);
+	pw_writer_keep(s->writer, cfg->store.keep_decisions,
+	    cfg->store.keep_refused, cfg->store.max_decisions);
 }
 
 /* ---- spool and the like --------------------------------------------------- */
+
+bool
+pw_store_record(struct pw_store *s, struct pw_bytes decision)
+{
+	return pw_writer_early(s->writer, decision) != 0;
+}
 
 void
 pw_store_spool_piece(struct pw_store *s, const struct pw_id *spool, int piece,

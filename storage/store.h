@@ -88,6 +88,10 @@ void pw_store_reconfigure(struct pw_store *store, const struct pw_config *cfg);
 void pw_store_deliver(struct pw_store *store, struct pw_delivery *d,
     struct pw_pool *pool, pw_store_cb cb, void *arg);
 
+/* The record (encoded) of what never became a message.  False when too many
+ * rows wait: then it is lost. */
+bool pw_store_record(struct pw_store *store, struct pw_bytes decision);
+
 /* Large bodies: pieces are written to a spool file on the mail file system by
  * the writer threads, in order.  PIECE is a memfd of LEN bytes (taken over).
  * The callback of each says whether it was written. */

@@ -351,9 +351,12 @@ pw_writer_epoch(struct pw_writer *w)
 }
 
 void
-pw_writer_keep(struct pw_writer *w, uint64_t keep_decisions_ms)
+pw_writer_keep(struct pw_writer *w, uint64_t keep_decisions_ms,
+    uint64_t keep_early_ms, uint64_t max_bytes)
 {
 	__atomic_store_n(&w->keep_ms, keep_decisions_ms, __ATOMIC_RELAXED);
+	__atomic_store_n(&w->keep_early_ms, keep_early_ms, __ATOMIC_RELAXED);
+	__atomic_store_n(&w->max_dc_bytes, max_bytes, __ATOMIC_RELAXED);
 }
 
 void
@@ -364,11 +367,13 @@ pw_writer_status(struct pw_writer *w, struct pw_strbuf *out)
 	    "writer.healthy %d\nwriter.queued %zu\nwriter.queued_bytes %zu\n"
 	    "writer.batches %llu\nwriter.rows %llu\nwriter.refused %llu\n"
 	    "writer.retries %llu\nwriter.wal_pages_index %d\n"
-	    "writer.wal_pages_decisions %d\n",
+	    "writer.wal_pages_decisions %d\nwriter.bound_drops %llu\n",
 	    pw_writer_healthy(w), w->queued, w->queued_bytes,
 	    (unsigned long long)w->batches, (unsigned long long)w->rows,
 	    (unsigned long long)w->refused, (unsigned long long)w->retries,
-	    w->wal_ix, w->wal_dc);
+	    w->wal_ix, w->wal_dc,
+	    (unsigned long long)__atomic_load_n(&w->bound_drops,
+		__ATOMIC_RELAXED));
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
@@ -391,6 +396,8 @@ writer_new(const struct pw_writer_opts *opts)
 	w->ix_path = file_in(opts->state_dir, "index.db");
 	w->dc_path = file_in(opts->state_dir, "decisions.db");
 	w->keep_ms = opts->keep_decisions_ms;
+	w->keep_early_ms = opts->keep_early_ms;
+	w->max_dc_bytes = opts->max_bytes;
 	w->max_queue = opts->max_queue > 0 ? opts->max_queue : QUEUE_MAX;
 	w->max_bytes = QUEUE_BYTES;
 	w->tail = &w->head;

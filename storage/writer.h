@@ -35,6 +35,8 @@ struct pw_filed {
 struct pw_writer_opts {
 	const char *state_dir; /* where index.db and decisions.db are */
 	uint64_t keep_decisions_ms;
+	uint64_t keep_early_ms; /* of records without a message; 0: as long */
+	uint64_t max_bytes;     /* of all records; 0: no bound */
 	size_t max_queue;      /* rows waiting; 0: 20,000 */
 };
 
@@ -48,8 +50,9 @@ int pw_writer_open(const struct pw_writer_opts *opts, struct pw_writer **out,
 /* Writes what waits, stops the thread.  What a failing database does not take
  * within 5 seconds stays with the journal. */
 void pw_writer_close(struct pw_writer **w);
-/* A new opts.keep_decisions_ms; any thread. */
-void pw_writer_keep(struct pw_writer *w, uint64_t keep_decisions_ms);
+/* New values of the three opts above, as there; any thread. */
+void pw_writer_keep(struct pw_writer *w, uint64_t keep_decisions_ms,
+    uint64_t keep_early_ms, uint64_t max_bytes);
 
 /*
  * Any thread.  Queues the rows of one delivery; DECISION and META are the
@@ -61,6 +64,9 @@ uint64_t pw_writer_delivered(struct pw_writer *w, struct pw_bytes decision,
     struct pw_bytes meta, const struct pw_filed *files, size_t nfiles);
 /* A decision without a stored message. */
 uint64_t pw_writer_decision(struct pw_writer *w, struct pw_bytes decision);
+/* The record of what never became a message: may fill half of the queue only.
+ * It is in no journal, so a crash loses those of the last moment. */
+uint64_t pw_writer_early(struct pw_writer *w, struct pw_bytes decision);
 /* Bytes of the message as it came that were left out of its files (a cut of
  * its meta), to be kept in the record; after its delivery was queued. */
 uint64_t pw_writer_cut(struct pw_writer *w, struct pw_bytes tid,

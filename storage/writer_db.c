@@ -22,7 +22,6 @@
 #define WAL_RESTART 16000
 /* How long the content of a file that went away can be found again. */
 #define GONE_US ((int64_t)10 * 60 * 1000000)
-#define DAY_US ((int64_t)86400 * 1000000)
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_MAX_MS 1000
 #define REPORT_MS 60000
@@ -164,8 +163,8 @@ pw_writer_close_dbs(struct pw_writer *w)
 
 /* ---- failures ------------------------------------------------------------ */
 
-static void
-roll_back(struct pw_db *db, enum pw_stmt stmt)
+void
+pw_writer_roll_back(struct pw_db *db, enum pw_stmt stmt)
 {
 	if (db != NULL && pw_db_in_transaction(db))
 		(void)pw_q_exec(db, stmt);
@@ -221,8 +220,8 @@ pw_writer_check_replaced(struct pw_writer *w)
 	if (!ix && !dc)
 		return false;
 	/* A batch that was under way is not finished in either. */
-	roll_back(w->ix, PW_Q_IX_ROLLBACK);
-	roll_back(w->dc, PW_Q_DC_ROLLBACK);
+	pw_writer_roll_back(w->ix, PW_Q_IX_ROLLBACK);
+	pw_writer_roll_back(w->dc, PW_Q_DC_ROLLBACK);
 	pw_strmap_clear(&w->boxes);
 	w->ndeltas = 0;
 	if (ix) {
@@ -248,8 +247,8 @@ pw_writer_failed(struct pw_writer *w, enum pw_db_rc rc, const char *why)
 {
 	struct pw_err err = { 0 };
 
-	roll_back(w->ix, PW_Q_IX_ROLLBACK);
-	roll_back(w->dc, PW_Q_DC_ROLLBACK);
+	pw_writer_roll_back(w->ix, PW_Q_IX_ROLLBACK);
+	pw_writer_roll_back(w->dc, PW_Q_DC_ROLLBACK);
 	pw_strmap_clear(&w->boxes);
 	memset(w->dns_seen, 0, sizeof(w->dns_seen));
 	w->ndeltas = 0;
@@ -300,48 +299,6 @@ checkpoint(struct pw_db *db, bool idle)
 		(void)pw_db_checkpoint(db, false);
 }
 
-/* The oldest records beyond their time, a few at once. True: there are more. */
-static bool
-drop_old_records(struct pw_writer *w)
-{
-	static const enum pw_stmt drop[] = { PW_Q_OLD_RCPT, PW_Q_OLD_FILED,
-		PW_Q_OLD_CUT, PW_Q_OLD_FIND, PW_Q_OLD_DECISION };
-	int64_t now = pw_clock_real_us();
-	uint64_t keep = __atomic_load_n(&w->keep_ms, __ATOMIC_RELAXED);
-	int64_t limit = now - (int64_t)keep * 1000;
-	int64_t bound = 0;
-	bool is_old = false;
-	struct pw_q *q = pw_q(w->dc, PW_Q_OLD_BOUND);
-
-	if (keep == 0)
-		return false;
-	pw_q_int(q, 1, limit);
-	if (pw_q_step(q) == PW_DB_ROW && !pw_q_is_null(q, 0)) {
-		bound = pw_q_i64(q, 0);
-		is_old = true;
-	}
-	pw_q_reset(q);
-	if (pw_q_exec(w->dc, PW_Q_DC_BEGIN) != PW_DB_DONE)
-		return false;
-	enum pw_db_rc rc = PW_DB_DONE;
-	for (size_t i = 0; is_old && rc == PW_DB_DONE && i < PW_COUNT(drop);
-	     i++) {
-		q = pw_q(w->dc, drop[i]);
-		pw_q_int(q, 1, bound);
-		rc = pw_q_run(q);
-	}
-	q = pw_q(w->dc, PW_Q_OLD_DNS);
-	pw_q_int(q, 1, limit / DAY_US);
-	if (rc == PW_DB_DONE)
-		rc = pw_q_run(q);
-	bool more = is_old || pw_db_changes(w->dc) > 0;
-	if (rc == PW_DB_DONE)
-		rc = pw_q_exec(w->dc, PW_Q_DC_COMMIT);
-	if (rc != PW_DB_DONE)
-		roll_back(w->dc, PW_Q_DC_ROLLBACK);
-	return rc == PW_DB_DONE && more;
-}
-
 struct old_gone {
 	struct pw_bytes mailbox, base;
 	int64_t msg;
@@ -383,7 +340,7 @@ forget_gone(struct pw_writer *w)
 	if (rc == PW_DB_DONE)
 		rc = pw_q_exec(w->ix, PW_Q_IX_COMMIT);
 	if (rc != PW_DB_DONE)
-		roll_back(w->ix, PW_Q_IX_ROLLBACK);
+		pw_writer_roll_back(w->ix, PW_Q_IX_ROLLBACK);
 	return rc == PW_DB_DONE && n == PW_COUNT(old);
 }
 
@@ -409,7 +366,7 @@ pw_writer_care(struct pw_writer *w, bool idle)
 			pw_writer_recovered(w);
 		return;
 	}
-	bool more = drop_old_records(w);
+	bool more = pw_writer_retain(w);
 	if (forget_gone(w) || more)
 		w->next_care_ms = now + CARE_MS / 20;
 }

@@ -93,7 +93,8 @@ copy_op(const struct pw_op *from)
 static bool
 has_room(const struct pw_writer *w, const struct pw_op *op)
 {
-	unsigned share = op->kind == PW_OP_RECORD || op->kind == PW_OP_CUT ?
+	unsigned share = !op->early &&
+		(op->kind == PW_OP_RECORD || op->kind == PW_OP_CUT) ?
 	    1 :
 	    2;
 
@@ -145,6 +146,16 @@ uint64_t
 pw_writer_decision(struct pw_writer *w, struct pw_bytes decision)
 {
 	const struct pw_op op = { .kind = PW_OP_RECORD, .decision = decision };
+
+	return enqueue(w, &op);
+}
+
+uint64_t
+pw_writer_early(struct pw_writer *w, struct pw_bytes decision)
+{
+	const struct pw_op op = { .kind = PW_OP_RECORD,
+		.decision = decision,
+		.early = true };
 
 	return enqueue(w, &op);
 }

@@ -38,6 +38,7 @@ struct pw_op {
 	uint32_t uidvalidity;   /* UIDS: files[0] names the folder */
 	size_t nuids;
 	struct pw_uid_row *uids;
+	bool early; /* RECORD: of no message, may be lost */
 };
 
 /* A change of what a mailbox holds, counted when its rows are committed. */
@@ -52,7 +53,8 @@ struct pw_usage_delta {
 struct pw_writer {
 	char *ix_path, *dc_path;
 	size_t max_queue, max_bytes;
-	uint64_t keep_ms; /* atomic */
+	uint64_t keep_ms, keep_early_ms, max_dc_bytes; /* atomic */
+	uint64_t bound_drops; /* atomic */
 	uint64_t epoch;   /* atomic */
 	bool healthy;     /* atomic */
 	pthread_t thread;
@@ -90,6 +92,7 @@ struct pw_writer {
 	struct pw_usage_delta *deltas;
 	size_t ndeltas, deltas_cap;
 	uint64_t next_care_ms; /* retention and the like */
+	uint64_t next_bound_ms; /* of the line about their size */
 	uint64_t failing_since_ms, next_report_ms;
 	unsigned backoff_ms;
 };
@@ -108,6 +111,15 @@ void pw_writer_failed(struct pw_writer *w, enum pw_db_rc rc, const char *why);
 void pw_writer_recovered(struct pw_writer *w);
 /* Between batches: checkpoints, old records, traces of gone files. */
 void pw_writer_care(struct pw_writer *w, bool idle);
+
+void pw_writer_roll_back(struct pw_db *db, enum pw_stmt stmt);
+
+/* ---- writer_keep.c: how long records stay --------------------------------- */
+
+/* Removes a few that have had their time; true when there may be more. */
+bool pw_writer_retain(struct pw_writer *w);
+/* Bytes in use of decisions.db. */
+uint64_t pw_writer_decision_bytes(struct pw_writer *w);
 
 /* ---- writer_record.c: decisions.db; writer_rows.c: index.db -------------- */
 

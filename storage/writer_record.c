@@ -185,6 +185,11 @@ bind_decision(struct pw_writer *w, struct pw_q *q, const struct pw_decision *d,
 	pw_q_text(q, 20, pw_strbuf_bytes(&w->evidence));
 	pw_q_text(q, 21, pw_strbuf_bytes(&w->runs));
 	pw_q_blob(q, 22, pw_strbuf_bytes(&w->dns));
+	pw_q_int(q, 23, d->kind);
+	pw_q_int(q, 24, d->count > 1 ? d->count : 1);
+	pw_q_int(q, 25, d->net);
+	pw_q_int(q, 26, d->until_us);
+	pw_q_blob(q, 27, d->recording);
 }
 
 /* Id of the decision TID, or DONE without a row. */
@@ -234,14 +239,16 @@ add_decision(struct pw_writer *w, const struct pw_decision *d,
 	return PW_DB_BAD;
 }
 
-/* By whom it is found: sender and Message-ID. */
+/* By whom it is found: network of the client, sender and Message-ID. */
 static enum pw_db_rc
 name_decision(struct pw_writer *w, int64_t id, const struct pw_decision *d,
     const struct pw_meta *m)
 {
 	enum pw_db_rc rc = PW_DB_DONE;
 
-	if (d->mail_from.len > 0)
+	if (d->peer.family != 0)
+		rc = add_find(w, pw_network_hash(w->dc_key, &d->peer), id);
+	if (rc == PW_DB_DONE && d->mail_from.len > 0)
 		rc = add_find(w, address_hash(w, d->mail_from), id);
 	if (rc == PW_DB_DONE && m != NULL && m->message_id.len > 0)
 		rc = add_find(w, pw_key_hash(w->dc_key, m->message_id), id);
@@ -260,27 +267,40 @@ lists_of(struct pw_writer *w, const struct pw_decision_rcpt *r)
 	return b.ptr != NULL ? b : PW_LIT("");
 }
 
+static struct pw_bytes
+domain_of(struct pw_bytes address)
+{
+	ptrdiff_t at = pw_bytes_rchr(address, '@');
+
+	return at >= 0 ?
+	    pw_bytes_sub(address, (size_t)at + 1, address.len) :
+	    PW_LIT("");
+}
+
 static enum pw_db_rc
 add_rcpt(struct pw_writer *w, int64_t id, size_t n,
     const struct pw_decision_rcpt *r)
 {
 	struct pw_q *q = pw_q(w->dc, PW_Q_RCPT_ADD);
-	struct pw_bytes whole = r->mailbox.len > 0 ? r->mailbox : r->given;
-	ptrdiff_t at = pw_bytes_rchr(whole, '@');
+	char mailbox[PW_ADDR_SIZE], given[PW_ADDR_SIZE];
+	struct pw_bytes gdomain =
+	    domain_of(pw_addr_key(r->given, given));
+	struct pw_bytes domain = r->mailbox.len > 0 ?
+	    domain_of(pw_addr_key(r->mailbox, mailbox)) :
+	    gdomain;
 
 	pw_q_int(q, 1, id);
 	pw_q_int(q, 2, (int64_t)n);
 	pw_q_text(q, 3, r->given);
 	pw_q_text(q, 4, r->mailbox);
-	pw_q_text(q, 5,
-	    at >= 0 ? pw_bytes_sub(whole, (size_t)at + 1, whole.len) :
-		      PW_LIT(""));
+	pw_q_text(q, 5, domain);
 	pw_q_int(q, 6, r->action);
 	pw_q_text(q, 7, pw_bytes_of(r->reply));
 	pw_q_text(q, 8, pw_bytes_of(r->fate));
 	pw_q_text(q, 9, pw_bytes_of(r->step));
 	pw_q_real(q, 10, r->score);
 	pw_q_blob(q, 11, lists_of(w, r));
+	pw_q_text(q, 12, pw_bytes_eq(domain, gdomain) ? PW_LIT("") : gdomain);
 	enum pw_db_rc rc = pw_q_run(q);
 	if (rc == PW_DB_DONE)
 		rc = add_find(w, address_hash(w, r->given), id);

@@ -199,7 +199,7 @@ run_verb(struct client *cl, const char **word, size_t nword, bool json,
 	}
 	ctx.word = word + used;
 	ctx.nword = nword - used;
-	return v->run(&ctx);
+	return pw_verb_run(v, &ctx);
 }
 
 static void

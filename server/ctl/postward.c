@@ -20,6 +20,7 @@
 
 #include "base/pool.h"
 #include "ctl/dmarc_report.h"
+#include "ctl/replay.h"
 #include "ctl/verb.h"
 #include "host/checks.h"
 #include "host/folders.h"
@@ -310,7 +311,7 @@ run_here(const struct pw_config *cfg, const struct request *rq,
 	    pw_index_open(cfg->server.state_dir, &ctx.index, &err) != 0)
 		rc = pw_verb_failed(&ctx, &err);
 	else
-		rc = v->run(&ctx);
+		rc = pw_verb_run(v, &ctx);
 	(void)fputs(pw_strbuf_cstr(&out), rc == EX_OK ? stdout : stderr);
 	pw_index_close(&ctx.index);
 	pw_accounts_close(&ctx.accounts);
@@ -384,6 +385,9 @@ run(const struct pw_config *cfg, struct request *rq)
 	if (verb_is(rq, "dmarc", "report"))
 		return pw_report_run(cfg, rq->word + used, rq->nword - used,
 		    rq->json, fetch, (void *)(uintptr_t)cfg);
+	if (strcmp(v->words, "replay") == 0)
+		return pw_replay_verb(cfg, rq->word + used, rq->nword - used,
+		    rq->json);
 	if (complete(rq) != 0)
 		return EX_USAGE;
 	/* It loads plug-ins, which the daemon's store must never do, and shows

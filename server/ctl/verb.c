@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/pool.h"
 
 static const struct pw_verb *
@@ -77,6 +79,37 @@ pw_verb_usage(struct pw_strbuf *out)
 	}
 }
 
+/* Those that give rows within a view: questions about mail but for DMARC's
+ * reports, and lists of accounts. */
+static bool
+takes_view(const struct pw_verb *v)
+{
+	static const char *const lists[] = { "domain list", "mailbox list",
+		"alias list" };
+
+	for (size_t i = 0; i < PW_COUNT(lists); i++)
+		if (strcmp(v->words, lists[i]) == 0)
+			return true;
+	return v >= pw_verbs_message &&
+	    v < pw_verbs_message + pw_nverbs_message &&
+	    strncmp(v->words, "dmarc ", 6) != 0;
+}
+
+int
+pw_verb_run(const struct pw_verb *v, struct pw_verb_ctx *ctx)
+{
+	const char *as = pw_verb_option(ctx, "as");
+
+	if (as == NULL)
+		return v->run(ctx);
+	if (!takes_view(v))
+		return pw_verb_misuse(ctx,
+		    "this verb is the admin's: it takes no --as");
+	if (pw_view_parse(as, &ctx->view) != 0)
+		return pw_verb_misuse(ctx, "--as takes a DOMAIN or an ADDRESS");
+	return v->run(ctx);
+}
+
 static void
 remove_words(struct pw_verb_ctx *ctx, size_t at, size_t n)
 {
@@ -120,6 +153,21 @@ pw_verb_flag(struct pw_verb_ctx *ctx, const char *name)
 			return true;
 		}
 	return false;
+}
+
+int64_t
+pw_verb_since(const char *text)
+{
+	struct tm tm = { 0 };
+	uint64_t ms;
+	const char *end, *what;
+
+	if (pw_unit_parse(PW_OPT_TIME, text, &ms, &what) == 0)
+		return pw_clock_real_us() - (int64_t)ms * 1000;
+	end = strptime(text, "%Y-%m-%d", &tm);
+	if (end == NULL || *end != '\0')
+		return -1;
+	return (int64_t)timegm(&tm) * 1000000;
 }
 
 int

@@ -33,6 +33,7 @@ struct pw_verb_ctx {
 	struct pw_accounts *accounts; /* NULL: could not be opened */
 	struct pw_index *index;
 	const struct pw_verb_daemon *daemon; /* NULL: not running */
+	struct pw_view view; /* who asks: --as, or everybody */
 	const char *const *word; /* after the verb's own words */
 	size_t nword;
 	bool json;
@@ -56,6 +57,8 @@ const struct pw_verb *pw_verb_table(size_t *n);
 /* The verb that WORD begins with, the longest; *used words belong to it. */
 const struct pw_verb *pw_verb_find(const char *const *word, size_t nword,
     size_t *used);
+/* Takes --as out of the words and runs V; what it returns. */
+int pw_verb_run(const struct pw_verb *v, struct pw_verb_ctx *ctx);
 /* All verbs with their arguments, for help. */
 void pw_verb_usage(struct pw_strbuf *out);
 
@@ -63,6 +66,9 @@ void pw_verb_usage(struct pw_strbuf *out);
  * NULL; is flag --NAME given. */
 const char *pw_verb_option(struct pw_verb_ctx *ctx, const char *name);
 bool pw_verb_flag(struct pw_verb_ctx *ctx, const char *name);
+/* A point in time: "2026-01-31", or "7d" "12h" "30m" before now; microseconds
+ * since the epoch, or -1. */
+int64_t pw_verb_since(const char *text);
 /* Writes a line that says how the verb is used; EX_USAGE. */
 int pw_verb_misuse(struct pw_verb_ctx *ctx, const char *why);
 /* Writes err's text; EX_... by its code. */
@@ -86,7 +92,11 @@ int pw_verb_block_add(struct pw_verb_ctx *ctx);
 int pw_verb_block_remove(struct pw_verb_ctx *ctx);
 int pw_verb_block_list(struct pw_verb_ctx *ctx);
 
-/* Words of a decision for a human (explain.c). */
-void pw_explain(const json_t *decision, struct pw_strbuf *out);
+/* Words of a decision for a human (explain.c); CFG for what the score is
+ * compared with now. */
+void pw_explain(const json_t *decision, const struct pw_config *cfg,
+    struct pw_strbuf *out);
+/* One line of it (explain.c). */
+void pw_explain_line(const json_t *decision, struct pw_strbuf *out);
 
 #endif

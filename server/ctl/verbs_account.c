@@ -29,10 +29,30 @@ done(struct pw_verb_ctx *ctx, int rc, const struct pw_err *err,
 
 /* A list being written as text or gathered as JSON. */
 struct listing {
+	const struct pw_view *view;
 	struct pw_strbuf *out;
 	json_t *rows; /* NULL: text */
 	const char *key[3];
 };
+
+/* The row lies within the view, B hidden where it does not. */
+static bool
+in_view(const struct listing *l, const char *a, const char **b)
+{
+	bool alias = l->key[1] != NULL && strcmp(l->key[1], "target") == 0;
+	bool to = alias && pw_view_has(l->view, pw_bytes_of(*b));
+
+	if (l->view->kind == PW_VIEW_ALL || to)
+		return true;
+	if (strcmp(l->key[0], "domain") == 0)
+		return l->view->kind == PW_VIEW_DOMAIN &&
+		    pw_bytes_eq(pw_bytes_of(a), pw_view_domain(l->view));
+	if (!pw_view_has(l->view, pw_bytes_of(a)))
+		return false;
+	if (alias)
+		*b = "(elsewhere)";
+	return true;
+}
 
 static int
 list_row(void *arg, const char *a, const char *b, uint64_t n)
@@ -40,6 +60,8 @@ list_row(void *arg, const char *a, const char *b, uint64_t n)
 	struct listing *l = arg;
 	json_t *row;
 
+	if (!in_view(l, a, &b))
+		return 0;
 	if (l->rows == NULL) {
 		pw_strbuf_addf(l->out, "%s%s%s", a, b[0] != '\0' ? "  " : "",
 		    b);
@@ -98,7 +120,7 @@ domain_remove(struct pw_verb_ctx *ctx)
 static int
 domain_list(struct pw_verb_ctx *ctx)
 {
-	struct listing l = { ctx->out, ctx->json ? json_array() : NULL,
+	struct listing l = { &ctx->view, ctx->out, ctx->json ? json_array() : NULL,
 		{ "domain", NULL, "mailboxes" } };
 	struct pw_err err = { 0 };
 
@@ -161,7 +183,7 @@ mailbox_remove(struct pw_verb_ctx *ctx)
 static int
 mailbox_list(struct pw_verb_ctx *ctx)
 {
-	struct listing l = { ctx->out, ctx->json ? json_array() : NULL,
+	struct listing l = { &ctx->view, ctx->out, ctx->json ? json_array() : NULL,
 		{ "mailbox", "path", "quota" } };
 	struct pw_err err = { 0 };
 
@@ -263,7 +285,7 @@ alias_remove(struct pw_verb_ctx *ctx)
 static int
 alias_list(struct pw_verb_ctx *ctx)
 {
-	struct listing l = { ctx->out, ctx->json ? json_array() : NULL,
+	struct listing l = { &ctx->view, ctx->out, ctx->json ? json_array() : NULL,
 		{ "source", "target", NULL } };
 	struct pw_err err = { 0 };
 

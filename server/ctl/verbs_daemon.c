@@ -84,6 +84,13 @@ help(struct pw_verb_ctx *ctx)
 	return EX_OK;
 }
 
+/* The program postward does it itself: the daemon has better to do. */
+static int
+replay(struct pw_verb_ctx *ctx)
+{
+	return pw_verb_misuse(ctx, "replay is not done by the daemon");
+}
+
 const struct pw_verb pw_verbs_daemon[] = {
 	{ "config show", "", "every option: value, default, where it was set",
 	    true, config_show },
@@ -93,6 +100,9 @@ const struct pw_verb pw_verbs_daemon[] = {
 	    config_man },
 	{ "pipeline show", "", "the stages, what they need, their order", true,
 	    pipeline_show },
+	{ "replay",
+	    "[--config FILE] [--since T] [--folder F] [--plugin-dir D]",
+	    "judge stored mail again by another configuration", true, replay },
 	{ "status", "", "roles, counters, queues, states", false, status },
 	{ "reload", "", "take up the changed configuration", false, reload },
 	{ "stop", "", "finish sessions, make all durable, end", false, stop },

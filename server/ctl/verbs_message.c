@@ -8,10 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "ctl/verb.h"
+
+#define DAY_US ((int64_t)86400 * 1000000)
+#define EXPLAIN_MAX 20 /* told in full at once */
 
 static const char *
 str(const json_t *o, const char *key)
@@ -27,22 +29,6 @@ num(const json_t *o, const char *key)
 	return json_integer_value(json_object_get(o, key));
 }
 
-/* "2026-01-31", or "7d" "12h" "30m" before now; microseconds, or -1. */
-static int64_t
-parse_since(const char *text)
-{
-	struct tm tm = { 0 };
-	uint64_t ms;
-	const char *end, *what;
-
-	if (pw_unit_parse(PW_OPT_TIME, text, &ms, &what) == 0)
-		return pw_clock_real_us() - (int64_t)ms * 1000;
-	end = strptime(text, "%Y-%m-%d", &tm);
-	if (end == NULL || *end != '\0')
-		return -1;
-	return (int64_t)timegm(&tm) * 1000000;
-}
-
 static int
 read_filter(struct pw_verb_ctx *ctx, struct pw_message_filter *f)
 {
@@ -50,13 +36,14 @@ read_filter(struct pw_verb_ctx *ctx, struct pw_message_filter *f)
 	const char *limit = pw_verb_option(ctx, "limit");
 	uint64_t n;
 
+	f->view = &ctx->view;
 	f->folder = pw_verb_option(ctx, "folder");
 	f->from = pw_verb_option(ctx, "from");
 	f->to = pw_verb_option(ctx, "to");
 	f->subject = pw_verb_option(ctx, "subject");
 	f->message_id = pw_verb_option(ctx, "message-id");
 	f->id = pw_verb_option(ctx, "id");
-	if (since != NULL && (f->since_us = parse_since(since)) < 0)
+	if (since != NULL && (f->since_us = pw_verb_since(since)) < 0)
 		return pw_verb_misuse(ctx,
 		    "--since takes a day (2026-01-31) or a time (7d, 12h)");
 	if (limit != NULL) {
@@ -146,10 +133,43 @@ message_show(struct pw_verb_ctx *ctx)
 	if (ctx->nword != 2)
 		return pw_verb_misuse(ctx,
 		    "message show takes MAILBOX and an ID or file name");
-	if (pw_index_message(ctx->index, ctx->word[0], ctx->word[1], &row,
-		&err) != 0)
+	if (pw_index_message(ctx->index, &ctx->view, ctx->word[0],
+		ctx->word[1], &row, &err) != 0)
 		return pw_verb_failed(ctx, &err);
 	return pw_verb_json(ctx, row);
+}
+
+/* All of an address on one day, each in full. */
+static int
+explain_day(struct pw_verb_ctx *ctx)
+{
+	struct pw_trace t = { .view = &ctx->view, .what = ctx->word[0],
+		.limit = EXPLAIN_MAX, .whole = true };
+	struct pw_err err = { 0 };
+	json_t *rows = NULL, *row;
+	size_t i;
+
+	t.since_us = pw_verb_since(ctx->word[1]);
+	if (t.since_us < 0)
+		return pw_verb_misuse(ctx, "a DAY is such as 2026-01-31");
+	t.until_us = t.since_us + DAY_US;
+	if (pw_index_trace(ctx->index, &t, &rows, &err) != 0)
+		return pw_verb_failed(ctx, &err);
+	if (ctx->json)
+		return pw_verb_json(ctx, rows);
+	if (json_array_size(rows) == 0)
+		pw_strbuf_addf(ctx->out, "nothing of %s on %s is on record\n",
+		    ctx->word[0], ctx->word[1]);
+	json_array_foreach(rows, i, row) {
+		if (i > 0)
+			pw_strbuf_adds(ctx->out, "\n\n");
+		pw_explain(row, ctx->cfg, ctx->out);
+	}
+	if (json_array_size(rows) == EXPLAIN_MAX)
+		pw_strbuf_adds(ctx->out, "\nThere is more: `postward trace` "
+		    "lists all.\n");
+	json_decref(rows);
+	return EX_OK;
 }
 
 static int
@@ -158,50 +178,44 @@ explain(struct pw_verb_ctx *ctx)
 	struct pw_err err = { 0 };
 	json_t *row = NULL;
 
+	if (ctx->nword == 2)
+		return explain_day(ctx);
 	if (ctx->nword != 1)
 		return pw_verb_misuse(ctx,
-		    "explain takes an ID or a Message-ID");
-	if (pw_index_decision(ctx->index, ctx->word[0], &row, &err) != 0)
+		    "explain takes an ID, a Message-ID, or an ADDRESS and a "
+		    "DAY");
+	if (pw_index_decision(ctx->index, &ctx->view, ctx->word[0], &row,
+		&err) != 0)
 		return pw_verb_failed(ctx, &err);
 	if (ctx->json)
 		return pw_verb_json(ctx, row);
-	pw_explain(row, ctx->out);
+	pw_explain(row, ctx->cfg, ctx->out);
 	json_decref(row);
 	return EX_OK;
-}
-
-static void
-trace_text(struct pw_verb_ctx *ctx, const json_t *row)
-{
-	char when[32] = "";
-
-	(void)pw_clock_iso(when, num(row, "time"));
-	pw_strbuf_addf(ctx->out, "%.19s  %s  from <%s> at %s  %s\n", when,
-	    str(row, "id"), str(row, "mail_from"), str(row, "peer"),
-	    str(row, "reply"));
 }
 
 static int
 trace(struct pw_verb_ctx *ctx)
 {
 	const char *since = pw_verb_option(ctx, "since");
+	struct pw_trace t = { .view = &ctx->view, .limit = 1000 };
 	struct pw_err err = { 0 };
-	int64_t from = 0;
 	json_t *rows = NULL, *row;
 	size_t i;
 
-	if (since != NULL && (from = parse_since(since)) < 0)
+	if (since != NULL && (t.since_us = pw_verb_since(since)) < 0)
 		return pw_verb_misuse(ctx,
 		    "--since takes a day (2026-01-31) or a time (7d, 12h)");
 	if (ctx->nword != 1)
-		return pw_verb_misuse(ctx, "trace takes one ADDRESS");
-	if (pw_index_trace(ctx->index, ctx->word[0], from, 1000, &rows,
-		&err) != 0)
+		return pw_verb_misuse(ctx,
+		    "trace takes one ADDRESS or IP address");
+	t.what = ctx->word[0];
+	if (pw_index_trace(ctx->index, &t, &rows, &err) != 0)
 		return pw_verb_failed(ctx, &err);
 	if (ctx->json)
 		return pw_verb_json(ctx, rows);
 	json_array_foreach(rows, i, row)
-		trace_text(ctx, row);
+		pw_explain_line(row, ctx->out);
 	json_decref(rows);
 	return EX_OK;
 }
@@ -243,10 +257,12 @@ const struct pw_verb pw_verbs_message[] = {
 	{ "message search", "TEXT [--mailbox M] [--since T] [--limit N]",
 	    "messages with TEXT in From, To, Cc or Subject", true,
 	    message_search },
-	{ "explain", "ID|MESSAGE-ID",
-	    "why a message was judged as it was", true, explain },
-	{ "trace", "ADDRESS [--since T]",
-	    "every message from or to an address", true, trace },
+	{ "explain", "ID|MESSAGE-ID|ADDRESS DAY",
+	    "what became of a message or a connection, and why", true,
+	    explain },
+	{ "trace", "ADDRESS|IP [--since T]",
+	    "every attempt from or to an address, or from a client", true,
+	    trace },
 	{ "dmarc report", "--day YYYY-MM-DD [--out DIR]",
 	    "aggregate reports of a day, as files to send", true,
 	    dmarc_report },

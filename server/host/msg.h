@@ -53,6 +53,7 @@ enum pw_msg {
 	PW_MSG_PIECED,       /* u8 code, str reason */
 	PW_MSG_SPOOL_OPEN,   /* str spool id; answer: same type, u8 ok; fd */
 	PW_MSG_SPOOL_DROP,   /* str spool id; no answer */
+	PW_MSG_RECORD,       /* pw_decision of no message; no answer */
 	PW_MSG_ASIDE,        /* str why; fd: message that crashed a stage */
 	/* store -> front */
 	PW_MSG_SNAPSHOT,     /* fd: sealed snapshot of the accounts */

@@ -31,6 +31,11 @@ struct pw_sandbox {
  */
 int pw_sandbox_enter(const struct pw_sandbox *sb, struct pw_err *err);
 
+/* The same as the role scan is confined, for a process that reads hostile bytes
+ * as that does. */
+struct pw_config;
+int pw_scan_confine(const struct pw_config *cfg, struct pw_err *err);
+
 /* True when this build confines its roles. */
 bool pw_sandbox_available(void);
 

@@ -120,8 +120,8 @@ on_status(void *arg, struct pw_strbuf *out)
 
 /* A message that makes a library ask for more than the bound is a crash, which
  * the wall holds, and not a machine without memory. */
-static int
-confine(const struct pw_config *cfg, struct pw_err *err)
+int
+pw_scan_confine(const struct pw_config *cfg, struct pw_err *err)
 {
 	rlim_t bound = (rlim_t)cfg->server.scan_memory;
 	/* Modules of iconv, which are loaded when a message names its
@@ -152,7 +152,7 @@ pw_scan_role_run(const struct pw_role_start *role)
 	r.loop = pw_loop_new(&err);
 	if (r.loop == NULL ||
 	    pw_scanner_new(role->cfg, &r.scanner, &err) != 0 ||
-	    confine(role->cfg, &err) != 0)
+	    pw_scan_confine(role->cfg, &err) != 0)
 		return pw_role_failed(role->master_fd, "scan", &err);
 	r.link = pw_master_link_new(r.loop, role->master_fd, &ops, &r);
 	pw_master_link_ready(r.link);

@@ -18,6 +18,8 @@
 #define CALLS_MAX 4096u
 /* A delivery with its record and all prefixes. */
 #define DELIVERY_MAX (64u << 20)
+/* Frames kept back from which on records are lost rather than mail. */
+#define RECORDS_BEHIND 256u
 
 struct pw_store_call {
 	uint32_t slot, generation;
@@ -252,6 +254,20 @@ pw_store_client_deliver(struct pw_store_client *c, const struct pw_delivery *d,
 		pw_enc_init(&c->enc, DELIVERY_MAX);
 	}
 	return call;
+}
+
+int
+pw_store_client_record(struct pw_store_client *c, const struct pw_decision *d)
+{
+	struct pw_bytes body;
+
+	if (c->ipc == NULL || pw_ipc_queued(c->ipc) > RECORDS_BEHIND)
+		return -1;
+	pw_enc_reset(&c->enc);
+	pw_decision_enc(&c->enc, d);
+	body = pw_enc_done(&c->enc);
+	return body.ptr == NULL
+	    ? -1 : pw_ipc_send(c->ipc, PW_MSG_RECORD, 0, body, NULL, 0);
 }
 
 /* A small question about the spool file ID. */

@@ -45,6 +45,10 @@ struct pw_store_call *pw_store_client_piece(struct pw_store_client *c,
 struct pw_store_call *pw_store_client_open(struct pw_store_client *c,
     const struct pw_id *id, pw_store_fd_cb cb, void *arg);
 void pw_store_client_drop(struct pw_store_client *c, const struct pw_id *id);
+/* The record of what never became a message; nobody waits, and it is not
+ * durable yet.  -1: lost, since there is no store or it is far behind. */
+int pw_store_client_record(struct pw_store_client *c,
+    const struct pw_decision *d);
 /* Keeps a message that crashed a stage aside, for the developer. */
 void pw_store_client_aside(struct pw_store_client *c, const char *why, int fd);
 /* No callback any more; *call set to NULL. */

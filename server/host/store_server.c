@@ -28,7 +28,7 @@ struct pw_store_server {
 	struct channel *channels;
 	int snapshot;
 	bool ready;
-	uint64_t deliveries, refused;
+	uint64_t deliveries, refused, records, records_lost;
 };
 
 /* One question that waits for the store. */
@@ -204,6 +204,15 @@ on_spool_drop(struct channel *ch, struct pw_frame *f)
 	return 0;
 }
 
+/* Decoded, and refused when it is malformed, by the writer. */
+static void
+on_record(struct channel *ch, struct pw_frame *f)
+{
+	ch->s->records++;
+	if (!pw_store_record(ch->s->store, f->body))
+		ch->s->records_lost++;
+}
+
 static int
 on_aside(struct channel *ch, struct pw_frame *f)
 {
@@ -254,6 +263,10 @@ on_frame(struct pw_ipc *ipc, struct pw_frame *f)
 		break;
 	case PW_MSG_SPOOL_DROP:
 		rc = on_spool_drop(ch, f);
+		break;
+	case PW_MSG_RECORD:
+		on_record(ch, f);
+		rc = 0;
 		break;
 	case PW_MSG_ASIDE:
 		rc = on_aside(ch, f);
@@ -357,8 +370,11 @@ pw_store_server_state(struct pw_store_server *s)
 void
 pw_store_server_status(const struct pw_store_server *s, struct pw_strbuf *out)
 {
-	pw_strbuf_addf(out, "deliveries %llu\ndeliveries-refused %llu\n",
-	    (unsigned long long)s->deliveries, (unsigned long long)s->refused);
+	pw_strbuf_addf(out, "deliveries %llu\ndeliveries-refused %llu\n"
+	    "records %llu\nrecords-lost %llu\n",
+	    (unsigned long long)s->deliveries, (unsigned long long)s->refused,
+	    (unsigned long long)s->records,
+	    (unsigned long long)s->records_lost);
 }
 
 void

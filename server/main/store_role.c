@@ -43,6 +43,8 @@ pw_store_role_live_enc(struct pw_enc *e, const struct pw_config *cfg)
 	pw_enc_u64(e, cfg->store.min_free);
 	pw_enc_u64(e, cfg->store.rescan);
 	pw_enc_u64(e, cfg->store.keep_decisions);
+	pw_enc_u64(e, cfg->store.keep_refused);
+	pw_enc_u64(e, cfg->store.max_decisions);
 	pw_enc_u64(e, cfg->store.keep_aside);
 	pw_enc_i64(e, cfg->store.quota_grace);
 	pw_enc_u8(e, (uint8_t)cfg->log.level);
@@ -64,6 +66,8 @@ take_config(struct store_role *r, struct pw_bytes body)
 	s.min_free = pw_dec_u64(&d);
 	s.rescan = pw_dec_u64(&d);
 	s.keep_decisions = pw_dec_u64(&d);
+	s.keep_refused = pw_dec_u64(&d);
+	s.max_decisions = pw_dec_u64(&d);
 	s.keep_aside = pw_dec_u64(&d);
 	s.quota_grace = pw_dec_i64(&d);
 	level = pw_dec_u8(&d);

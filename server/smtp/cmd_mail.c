@@ -6,8 +6,8 @@
 static void
 refuse(struct pw_session *s, enum pw_reply_id id)
 {
-	pw_session_to(s, PW_S_READY);
 	pw_session_reply(s, id);
+	pw_session_to(s, PW_S_READY);
 }
 
 static void
@@ -107,6 +107,8 @@ tell_facts(struct pw_session *s)
 	if (tx->param.has_size)
 		pw_pipe_int(s->pipe, "mail.size", (int64_t)tx->param.size);
 	pw_pipe_int(s->pipe, "mail.smtputf8", tx->param.smtputf8);
+	if (tx->param.prdr) /* for who judges again: verdict.c */
+		pw_pipe_int(s->pipe, "mail.prdr", 1);
 }
 
 void
@@ -119,6 +121,7 @@ pw_cmd_mail(struct pw_session *s, struct pw_bytes arg)
 		    "smtp.max-messages");
 		return;
 	}
+	s->said[0] = s->step[0] = '\0';
 	s->tx = pw_tx_new();
 	id = parse(s, arg);
 	if (id == PW_R_OK)

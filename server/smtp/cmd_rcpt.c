@@ -44,6 +44,7 @@ rcpt_done(struct pw_session *s)
 			r->reply = "";
 		tx->nrefused++;
 		pw_session_reply_text(s, text);
+		pw_session_step(s, early.step);
 		return;
 	}
 	r->accepted = true;

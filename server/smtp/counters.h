@@ -63,7 +63,10 @@
 	X(BARE_COMMAND, "smtp.bare.command") \
 	X(BARE_DATA, "smtp.bare.data") \
 	X(NORMALIZED, "smtp.bare.normalized") \
-	X(STORE_FAILED, "smtp.store.failed")
+	X(STORE_FAILED, "smtp.store.failed") \
+	X(RECORDS, "smtp.records")                    /* of no message */ \
+	X(RECORDS_MERGED, "smtp.records.merged") \
+	X(RECORDS_LOST, "smtp.records.lost")
 /* clang-format on */
 
 enum pw_counter {

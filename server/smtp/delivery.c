@@ -13,7 +13,7 @@
 
 struct builder {
 	struct pw_session *s;
-	struct pw_tx *tx;
+	const struct pw_tx *tx; /* NULL: the record of a connection */
 	struct pw_pool *pool;
 	const struct pw_judgement *j;
 	struct pw_delivery *d;
@@ -92,33 +92,48 @@ add_dns(struct builder *b)
 	return rc;
 }
 
+/* What a transaction adds to what is known of its session. */
+static void
+of_transaction(struct pw_decision *dec, const struct pw_tx *tx)
+{
+	dec->id = tx->id;
+	dec->time_us = tx->time_us;
+	dec->smtputf8 = tx->param.smtputf8;
+	dec->mail_from = tx->from.text.ptr != NULL ? tx->from.text
+						   : PW_LIT("");
+	if (tx->has_body)
+		dec->size = tx->body.size + tx->body.over;
+}
+
 static int
 make_decision(struct builder *b)
 {
 	struct pw_session *s = b->s;
-	struct pw_tx *tx = b->tx;
 	const struct pw_pipe_result *r = b->j->result;
 	struct pw_decision *dec = pw_pool_alloc(b->pool, sizeof(*dec));
 
 	if (dec == NULL)
 		return -1;
-	b->dec = b->d->decision = dec;
-	*dec = (struct pw_decision){ .id = tx->id, .session = s->id,
-		.time_us = tx->time_us, .peer = s->peer,
+	b->dec = dec;
+	*dec = (struct pw_decision){ .id = s->id, .session = s->id,
+		.time_us = s->since_us, .peer = s->peer, .count = 1,
 		.peer_port = s->port,
 		.listener = pw_session_listener(s)->name,
 		.helo = pw_bytes_of(s->helo != NULL ? s->helo : ""),
 		.rdns = r != NULL && r->iprev_name != NULL ? r->iprev_name
 							   : "",
 		.tls = tls_text(s, b->pool), .esmtp = s->esmtp,
-		.smtputf8 = tx->param.smtputf8, .mail_from = tx->from.text,
-		.size = tx->body.size + tx->body.over, .reply = b->j->reply,
+		.mail_from = PW_LIT(""), .reply = b->j->reply,
 		.action = b->j->action, .step = b->j->step,
 		.score = b->j->score,
 		.auth_results = r != NULL && r->auth_results != NULL
 		    ? r->auth_results : "",
 		.config_generation = s->env->cfg->generation,
-		.dns = PW_LIT("") };
+		.dns = PW_LIT(""),
+		.recording = r != NULL && r->recording.ptr != NULL
+		    ? r->recording : PW_LIT("") };
+	if (b->tx != NULL)
+		of_transaction(dec, b->tx);
 	if (dec->tls == NULL)
 		return -1;
 	return r == NULL || (add_evidence(b) == 0 && add_dns(b) == 0) ? 0 : -1;
@@ -143,7 +158,7 @@ static int
 make_common(struct builder *b)
 {
 	struct pw_session *s = b->s;
-	struct pw_tx *tx = b->tx;
+	const struct pw_tx *tx = b->tx;
 	SSL *ssl = s->tls_on ? pw_conn_ssl(s->conn) : NULL;
 	struct pw_strbuf sb;
 	struct pw_received r = { .helo = b->dec->helo, .helo_ok = s->helo_ok,
@@ -316,10 +331,54 @@ pw_delivery_make(struct pw_session *s, const struct pw_judgement *j)
 	b.d->size = s->tx->body.size;
 	if (s->tx->spooled)
 		b.d->spool = s->tx->id;
-	if (make_decision(&b) != 0 || make_meta(&b) != 0 ||
-	    make_common(&b) != 0 || add_recipients(&b) != 0)
+	if (make_decision(&b) != 0)
+		return NULL;
+	b.d->decision = b.dec;
+	if (make_meta(&b) != 0 || make_common(&b) != 0 ||
+	    add_recipients(&b) != 0)
 		return NULL;
 	if (b.d->ntarget > 0)
 		b.d->fd = s->tx->fd;
 	return b.d;
+}
+
+/* One row for each recipient that was named, with what it was told. */
+static int
+list_recipients(struct builder *b)
+{
+	const struct pw_tx *tx = b->tx;
+	size_t rows = 0;
+
+	for (size_t i = 0; i < tx->nrcpt; i++)
+		rows += tx->rcpt[i].accepted ? tx->rcpt[i].ndest : 1;
+	b->dec->rcpt = pw_pool_array(b->pool, rows, sizeof(*b->dec->rcpt));
+	if (rows > 0 && b->dec->rcpt == NULL)
+		return -1;
+	for (size_t i = 0; i < tx->nrcpt; i++) {
+		const struct pw_rcpt *r = &tx->rcpt[i];
+
+		for (size_t k = 0; k < (r->accepted ? r->ndest : 1); k++)
+			b->dec->rcpt[b->dec->nrcpt++] =
+			    (struct pw_decision_rcpt){ .given = r->path.text,
+				.mailbox = r->accepted ? r->dest[k].mailbox
+						       : PW_LIT(""),
+				.action = r->accepted ? b->j->action :
+				    r->reply[0] == '4' ? PW_ACT_DEFER
+						       : PW_ACT_REFUSE,
+				.reply = r->reply, .fate = "",
+				.step = r->step != NULL ? r->step : "" };
+	}
+	return 0;
+}
+
+struct pw_decision *
+pw_delivery_decision(struct pw_session *s, const struct pw_tx *tx,
+    const struct pw_judgement *j, struct pw_pool *pool)
+{
+	struct builder b = { .s = s, .tx = tx, .pool = pool, .j = j };
+
+	if (make_decision(&b) != 0 ||
+	    (tx != NULL && list_recipients(&b) != 0))
+		return NULL;
+	return b.dec;
 }

@@ -30,4 +30,10 @@ struct pw_judgement {
 struct pw_delivery *pw_delivery_make(struct pw_session *s,
     const struct pw_judgement *j);
 
+/* The record alone, in POOL: of transaction TX, or of the session when that is
+ * NULL.  What it points to is the session's and the transaction's. */
+struct pw_decision *pw_delivery_decision(struct pw_session *s,
+    const struct pw_tx *tx, const struct pw_judgement *j,
+    struct pw_pool *pool);
+
 #endif

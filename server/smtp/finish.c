@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "smtp/command.h"
 #include "smtp/delivery.h"
+#include "smtp/note.h"
 #include "smtp/session.h"
 #include "smtp/verdict.h"
 #include "storage/decision.h"
@@ -70,7 +71,7 @@ answer(struct pw_session *s, const char *reply, const char *action)
 	struct pw_counters *count = s->env->count;
 
 	log_message(s, reply, action);
-	s->tx->done = true;
+	s->tx->done = s->recorded = true;
 	if (reply[0] == '2') {
 		pw_count(count, PW_CNT_STORED);
 		pw_count_add(count, PW_CNT_STORED_BYTES, s->tx->body.size);
@@ -178,6 +179,8 @@ not_stored(struct pw_session *s, enum pw_reply_id id)
 		    tx->rcpt[i].end[0] == '2')
 			tx->rcpt[i].end = pw_reply_text(id);
 	if (j->reply[0] == '2') {
+		pw_note_message(s, pw_reply_text(id),
+		    "the store did not take the message");
 		answer(s, pw_reply_text(id), "not stored");
 		return;
 	}

@@ -11,6 +11,8 @@
 
 #include "base/log.h"
 #include "host/scan_client.h"
+#include "smtp/merge.h"
+#include "smtp/note.h"
 
 #define SCRATCH (64u * 1024)
 #define ACCEPT_BATCH 16
@@ -264,6 +266,7 @@ check_ended(struct front_thread *t)
 	if (!t->ending || t->ended || t->env.nsession > 0)
 		return;
 	t->ended = true;
+	pw_merge_flush(t->env.merge);
 	pw_timer_stop(&t->stop_timer);
 	pw_timer_stop(&t->status_timer);
 	pw_loop_post(t->shared->main_loop, t->shared->on_ended,
@@ -438,6 +441,11 @@ front_thread_new(struct front_shared *shared, size_t index,
 		.arg = t };
 	t->env.store = pw_store_client_new(t->loop, on_snapshot, t);
 	pw_store_client_on_lost(t->env.store, on_store_lost);
+	/* What the configuration says is for all threads together. */
+	t->env.merge = pw_merge_new(t->loop,
+	    (uint32_t)(shared->cfg->smtp.record_rate /
+		shared->cfg->server.front_threads),
+	    pw_note_send, &t->env);
 	if (pw_pipeline_new(shared->cfg, t->loop, t->dns,
 		pw_scan_client_runner(t->scan), &t->env.pipeline, err) != 0)
 		return -1;
@@ -456,6 +464,7 @@ front_thread_free(struct front_thread **tp)
 	if (t == NULL)
 		return;
 	pw_pipeline_free(&t->env.pipeline);
+	pw_merge_free(&t->env.merge);
 	pw_store_client_free(&t->env.store);
 	pw_scan_client_free(&t->scan);
 	pw_dns_client_free(&t->dns);

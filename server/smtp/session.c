@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "net/proxy.h"
 #include "smtp/command.h"
+#include "smtp/note.h"
 
 /* Input that is read at once, and kept when it is not a whole line; and output
  * that a peer may leave unread. */
@@ -417,6 +418,7 @@ pw_session_free(struct pw_session **sp, const char *why)
 		    pw_conn_bytes_in(s->conn));
 		pw_count_add(env->count, PW_CNT_BYTES_OUT,
 		    pw_conn_bytes_out(s->conn));
+		pw_note_connection(s);
 		log_end(s);
 	}
 	pw_count_add(env->count, PW_CNT_SESSIONS_NOW, UINT64_MAX);
@@ -472,6 +474,7 @@ pw_session_new(struct pw_smtp_env *env, int fd, size_t listener,
 	s->peer = *peer;
 	s->port = port;
 	s->started = pw_loop_now(env->loop);
+	s->since_us = pw_clock_real_us();
 	s->next = env->first;
 	if (s->next != NULL)
 		s->next->prev = s;

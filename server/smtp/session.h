@@ -63,6 +63,7 @@ struct pw_smtp_env {
 	const struct pw_config_smtp *limit;
 	struct pw_limits *limits;
 	struct pw_budget *budget;
+	struct pw_merge *merge; /* of records; NULL: each goes alone */
 	struct pw_counters *count;
 	bool stopping; /* sessions end as soon as nothing is under way */
 	void (*on_session_end)(struct pw_smtp_env *env); /* may be NULL */
@@ -110,6 +111,7 @@ struct pw_session {
 	const char *why;  /* of the end, for the log */
 	char *helo;       /* as given, validated UTF-8 without spaces */
 	struct pw_timer timer;
+	int64_t since_us;    /* when it began, since the epoch */
 	uint64_t deadline;   /* of what is waited for, loop's milliseconds */
 	uint64_t started;
 	uint64_t data_since; /* when the data began */
@@ -127,6 +129,12 @@ struct pw_session {
 	uint8_t state, wait;
 	bool trusted, esmtp, helo_ok, chunk_drop, chunk_last, tls_on;
 	bool peer_closed; /* its side; it may still hear us */
+	bool recorded;    /* something of it is on record */
+	bool thrown_out;  /* it was we who ended it, for the reason .why */
+	/* For the record: the last refusal, what it was the answer to, and
+	 * the policy step when that decided. */
+	const char *said_to;
+	char said[128], step[128];
 };
 
 /* Takes over FD of a client just accepted. */
@@ -170,6 +178,8 @@ void pw_session_phase(struct pw_session *s, enum pw_phase phase,
 void pw_session_expect(struct pw_session *s, uint64_t ms);
 /* When the policy refuses in PHASE already: replies and returns true. */
 bool pw_session_early(struct pw_session *s, enum pw_phase phase);
+/* The policy step that the last refusal rests on, for the record. */
+void pw_session_step(struct pw_session *s, const char *step);
 /* Text before its turn was seen. */
 void pw_session_early_text(struct pw_session *s);
 /* Octets of the message that is coming; the number used. */

@@ -29,6 +29,21 @@ log_reject(struct pw_session *s, struct pw_bytes text)
 	pw_log_end(&l);
 }
 
+/* Keeps a refusal for the record. */
+static void
+remember(struct pw_session *s, struct pw_bytes text)
+{
+	size_t n = text.len < sizeof(s->said) - 1 ? text.len
+						  : sizeof(s->said) - 1;
+
+	memcpy(s->said, text.ptr, n);
+	s->said[n] = '\0';
+	s->step[0] = '\0';
+	s->said_to = s->state == PW_S_END ? "the end of data" :
+	    s->cmd != NULL ? s->cmd->verb :
+	    s->commands > 0 ? "a command that is none" : "the connection";
+}
+
 void
 pw_session_reply_text(struct pw_session *s, struct pw_bytes text)
 {
@@ -37,9 +52,11 @@ pw_session_reply_text(struct pw_session *s, struct pw_bytes text)
 
 	if (text.ptr[0] == '5') {
 		s->errors++;
+		remember(s, text);
 		pw_count(s->env->count, PW_CNT_REPLY_5XX);
 		log_reject(s, text);
 	} else if (text.ptr[0] == '4') {
+		remember(s, text);
 		pw_count(s->env->count, PW_CNT_REPLY_4XX);
 		log_reject(s, text);
 	}
@@ -71,6 +88,7 @@ pw_session_end(struct pw_session *s, enum pw_reply_id id, const char *why)
 		return;
 	pw_session_reply(s, id);
 	s->why = why;
+	s->thrown_out = id != PW_R_BYE;
 	pw_session_to(s, PW_S_CLOSED);
 	pw_conn_close_after_flush(s->conn);
 }
@@ -94,6 +112,19 @@ pw_session_limit(struct pw_session *s, enum pw_reply_id id,
 	pw_session_end(s, id, what);
 }
 
+void
+pw_session_step(struct pw_session *s, const char *step)
+{
+	struct pw_bytes b = pw_bytes_sub(pw_bytes_of(step), 0,
+	    sizeof(s->step) - 1);
+
+	/* Cut, it may end within a character. */
+	while (b.len > 0 && !pw_is_utf8(b))
+		b.len--;
+	memcpy(s->step, b.ptr != NULL ? b.ptr : "", b.len);
+	s->step[b.len] = '\0';
+}
+
 bool
 pw_session_early(struct pw_session *s, enum pw_phase phase)
 {
@@ -106,6 +137,7 @@ pw_session_early(struct pw_session *s, enum pw_phase phase)
 	if (pw_reply_check(pw_peer(pw_bytes_of(early.reply)), 0, &text) != 0)
 		text = pw_bytes_of(pw_reply_text(PW_R_DATA_LATER));
 	pw_session_reply_text(s, text);
+	pw_session_step(s, early.step);
 	/* A refused MAIL leaves no transaction; a refused HELO no name. */
 	if (phase == PW_PHASE_MAIL)
 		pw_session_to(s, PW_S_READY);

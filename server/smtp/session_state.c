@@ -4,6 +4,7 @@
  * what each entry does, and the one place where a transaction is dropped.
  */
 #include "base/log.h"
+#include "smtp/note.h"
 #include "smtp/session.h"
 
 /* After the last reply: time for it to leave. */
@@ -67,6 +68,8 @@ drop_transaction(struct pw_session *s)
 		return;
 	if (s->tx->has_body && !s->tx->done)
 		log_abort(s);
+	if (!s->tx->done)
+		pw_note_transaction(s);
 	pw_store_client_cancel(s->env->store, &s->call);
 	if (s->tx->spooled)
 		pw_store_client_drop(s->env->store, &s->tx->id);

@@ -32,10 +32,13 @@ pw_writer_close(struct pw_writer **w)
 }
 
 void
-pw_writer_keep(struct pw_writer *w, uint64_t keep_decisions_ms)
+pw_writer_keep(struct pw_writer *w, uint64_t keep_decisions_ms,
+    uint64_t keep_early_ms, uint64_t max_bytes)
 {
 	(void)w;
 	(void)keep_decisions_ms;
+	(void)keep_early_ms;
+	(void)max_bytes;
 }
 
 static uint64_t

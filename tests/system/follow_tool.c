@@ -233,7 +233,7 @@ command(char *w[4], int n, struct pw_err *err)
 		return r == 0 ? print_json(v) : r;
 	}
 	if (strcmp(w[0], "show") == 0 && n == 3) {
-		r = pw_index_message(idx, w[1], w[2], &v, err);
+		r = pw_index_message(idx, NULL, w[1], w[2], &v, err);
 		return r == 0 ? print_json(v) : r;
 	}
 	if (strcmp(w[0], "usage") == 0 && n == 2) {

@@ -38,6 +38,10 @@ struct fake_parts {
 		uint8_t action;
 		char folder[16];
 	} target[4];
+	/* records without a message, by kind; the last one */
+	unsigned notes[3];
+	size_t note_rcpt;
+	char note[256];
 };
 extern struct fake_parts fake;
 

@@ -176,6 +176,14 @@ pw_pipe_early(struct pw_pipe *pipe, enum pw_phase phase,
 }
 
 const struct pw_pipe_result *
+pw_pipe_so_far(struct pw_pipe *pipe, struct pw_pool *pool)
+{
+	(void)pipe;
+	(void)pool;
+	return &fake.result;
+}
+
+const struct pw_pipe_result *
 pw_pipe_result(struct pw_pipe *pipe)
 {
 	(void)pipe;
@@ -407,6 +415,18 @@ pw_store_client_deliver(struct pw_store_client *c, const struct pw_delivery *d,
 		read_message(d->fd, d->size);
 	}
 	return cb == NULL ? NULL : queue_call(cb, NULL, arg);
+}
+
+int
+pw_store_client_record(struct pw_store_client *c, const struct pw_decision *d)
+{
+	(void)c;
+	PW_ASSERT(d->reply != NULL && d->step != NULL && d->id.s[0] != 0);
+	fake.notes[d->kind]++;
+	fake.note_rcpt = d->nrcpt;
+	(void)snprintf(fake.note, sizeof(fake.note), "%s|%s", d->reply,
+	    d->step);
+	return 0;
 }
 
 struct pw_store_call *

@@ -244,6 +244,65 @@ START_TEST(test_actions)
 }
 END_TEST
 
+/* What each connection leaves on record when it never brought a message. */
+START_TEST(test_notes)
+{
+	static const struct {
+		const char *input;
+		unsigned transactions, connections, messages;
+		size_t recipients;
+		const char *last;
+	} rows[] = {
+		{ "QUIT\r\n", 0, 1, 0, 0,
+		    "|the session ended: quit" },
+		{ "", 0, 1, 0, 0, "|the session ended: peer closed" },
+		{ "WHAT\r\nQUIT\r\n", 0, 1, 0, 0,
+		    "500 5.5.1 unknown command|the receiver's answer to a "
+		    "command that is none" },
+		{ HELLO "MAIL FROM:<i@>\r\nQUIT\r\n", 1, 0, 0, 0,
+		    "501 5.1.7 wrong syntax of the sender|the receiver's answer "
+		    "to MAIL" },
+		{ START "RSET\r\nQUIT\r\n", 1, 0, 0, 1,
+		    "|the client went on without sending a message" },
+		{ HELLO "MAIL FROM:<>\r\nRCPT TO:<x@other.test>\r\n"
+			"RCPT TO:<nobody@example.test>\r\nRSET\r\n",
+		    1, 0, 0, 2,
+		    "550 5.1.1 no such recipient|the receiver's answer to "
+		    "RCPT" },
+		{ START "RSET\r\nMAIL FROM:<>\r\nRSET\r\n", 2, 0, 0, 0,
+		    "|the client went on without sending a message" },
+		{ START "DATA\r\nhalf", 1, 0, 0, 1,
+		    "|the session ended: peer closed" },
+		{ START "DATA\r\nx\r\n.\r\n", 0, 0, 0, 0, "" },
+		{ START "DATA\r\nx\ny\r\n.\r\n", 0, 0, 0, 0, "" },
+	};
+
+	for (size_t i = 0; i < PW_COUNT(rows); i++) {
+		fake_reset();
+		session_open();
+		session_feed(pw_bytes_of(rows[i].input), 0);
+		session_close();
+		ck_assert_msg(fake.notes[1] == rows[i].transactions &&
+			fake.notes[2] == rows[i].connections &&
+			fake.notes[0] == rows[i].messages,
+		    "row %zu: %u transactions, %u connections, %u messages", i,
+		    fake.notes[1], fake.notes[2], fake.notes[0]);
+		ck_assert_msg(fake.note_rcpt == rows[i].recipients, "row %zu",
+		    i);
+		ck_assert_msg(strcmp(fake.note, rows[i].last) == 0,
+		    "row %zu: %s", i, fake.note);
+	}
+	/* The store did not take it: it is on record all the same. */
+	fake_reset();
+	session_open();
+	fake.code = PW_STORE_NOSPACE;
+	session_feed(PW_LIT(START "DATA\r\nx\r\n.\r\n"), 0);
+	session_close();
+	ck_assert_uint_eq(fake.notes[0], 1);
+	ck_assert_uint_eq(fake.notes[1] + fake.notes[2], 0);
+}
+END_TEST
+
 START_TEST(test_early)
 {
 	struct pw_bytes out;
@@ -376,6 +435,7 @@ pw_suite_smtp_session(void)
 	tcase_add_loop_test(tc, test_actions, 0, 7);
 	tcase_add_loop_test(tc, test_early, 0, 4);
 	tcase_add_loop_test(tc, test_proxy, 0, PW_COUNT(headers));
+	tcase_add_test(tc, test_notes);
 	tcase_add_test(tc, test_limits);
 	suite_add_tcase(s, tc);
 	return s;

@@ -42,7 +42,9 @@ setup(void)
 		.step = "default", .score = 1.5, .auth_results = "mx; spf=pass",
 		.config_generation = 7, .nrcpt = 2, .rcpt = rcpt,
 		.nevidence = 1, .evidence = evidence, .nrun = 1, .run = run,
-		.dns = PW_LIT("\0\1\2") };
+		.dns = PW_LIT("\0\1\2"), .kind = PW_DEC_TRANSACTION,
+		.count = 4711, .net = 24, .until_us = 1700000000999999,
+		.recording = PW_LIT("\1rec\0") };
 	target[0] = (struct pw_target){ PW_LIT("alice@example.org"), "Junk",
 		PW_ACT_JUNK, PW_LIT("Return-Path: <>\r\n"), 1000, true, 0 };
 	target[1] = (struct pw_target){ PW_LIT("bob@example.org"), "",
@@ -89,6 +91,11 @@ START_TEST(round_trip)
 	ck_assert_int_eq(o->decision->rcpt[0].entry[1].id, 9);
 	ck_assert_str_eq(o->decision->rcpt[0].entry[1].pattern, "2001::/16");
 	ck_assert_uint_eq(o->decision->rcpt[1].nentry, 0);
+	ck_assert_uint_eq(o->decision->kind, PW_DEC_TRANSACTION);
+	ck_assert_uint_eq(o->decision->count, 4711);
+	ck_assert_uint_eq(o->decision->net, 24);
+	ck_assert_int_eq(o->decision->until_us, decision.until_us);
+	ck_assert(pw_bytes_eq(o->decision->recording, decision.recording));
 	ck_assert_double_eq(o->decision->evidence[0].weight, -0.25);
 	ck_assert(o->decision->evidence[0].shadow);
 	ck_assert_uint_eq(o->meta->cut[0].len, 5);
@@ -104,27 +111,50 @@ START_TEST(round_trip)
 }
 END_TEST
 
-/* What an older store left in its journal can be read. */
-START_TEST(versions)
+/* A journal may hold records of the version before; a message never stands for
+ * several. */
+START_TEST(kinds)
 {
-	for (int version = 0; version <= 3; version++) {
-		struct pw_pool *pool = pw_pool_new(0);
-		struct pw_decision *o;
-		struct pw_enc e;
-		struct pw_dec d;
+	struct pw_pool *pool = pw_pool_new(0);
+	struct pw_decision *o;
+	struct pw_bytes all;
+	struct pw_dec d;
+	struct pw_enc e;
 
-		decision.nrcpt = 0; /* in which they differ */
-		pw_enc_init(&e, 1 << 20);
-		pw_decision_enc(&e, &decision);
+	decision.nrcpt = 0; /* in which versions 1 and 2 differ */
+	pw_enc_init(&e, 1 << 20);
+	pw_decision_enc(&e, &decision);
+	all = pw_enc_done(&e);
+	for (int version = 0; version <= 4; version++) {
+		struct pw_bytes in = all;
+
 		e.sb.ptr[0] = (char)version;
-		pw_dec_init(&d, pw_enc_done(&e));
+		if (version < 3)
+			in.len -= 1 + 4 + 1 + 8 + 4 + decision.recording.len;
+		pw_dec_init(&d, in);
 		o = pw_decision_dec(&d, pool);
-		ck_assert((o != NULL) == (version == 1 || version == 2));
-		ck_assert(o == NULL || (pw_dec_end(&d) == 0 &&
-		    strcmp(o->step, "default") == 0));
-		pw_enc_free(&e);
-		pw_pool_free(&pool);
+		ck_assert((o != NULL) == (version >= 1 && version <= 3));
+		if (o == NULL)
+			continue;
+		ck_assert_int_eq(pw_dec_end(&d), 0);
+		ck_assert_str_eq(o->step, "default");
+		ck_assert_uint_eq(o->kind, version < 3 ? PW_DEC_MESSAGE :
+		    PW_DEC_TRANSACTION);
+		ck_assert_uint_eq(o->recording.len, version < 3 ? 0 :
+		    decision.recording.len);
 	}
+	decision.kind = PW_DEC_MESSAGE;
+	pw_enc_reset(&e);
+	pw_decision_enc(&e, &decision);
+	pw_dec_init(&d, pw_enc_done(&e));
+	ck_assert_ptr_null(pw_decision_dec(&d, pool));
+	decision.kind = 3;
+	pw_enc_reset(&e);
+	pw_decision_enc(&e, &decision);
+	pw_dec_init(&d, pw_enc_done(&e));
+	ck_assert_ptr_null(pw_decision_dec(&d, pool));
+	pw_enc_free(&e);
+	pw_pool_free(&pool);
 }
 END_TEST
 
@@ -301,7 +331,7 @@ pw_suite_storage_delivery(void)
 
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, round_trip);
-	tcase_add_test(t, versions);
+	tcase_add_test(t, kinds);
 	tcase_add_test(t, without_meta);
 	tcase_add_test(t, cut_and_changed);
 	tcase_add_test(t, refused);

@@ -128,10 +128,13 @@ START_TEST(too_long)
 	ck_assert_str_eq(found(&f), "");
 	f = (struct pw_message_filter){ .id = text, .folder = text };
 	ck_assert_str_eq(found(&f), "");
-	ck_assert_int_eq(pw_index_decision(rig.x, text, &rows, &err), -1);
-	ck_assert_int_eq(pw_index_trace(rig.x, text, 0, 0, &rows, &err), 0);
+	ck_assert_int_eq(pw_index_decision(rig.x, NULL, text, &rows, &err), -1);
+	ck_assert_int_eq(pw_index_trace(rig.x,
+			     &(struct pw_trace){ .what = text,
+				.since_us = 0, .limit = 0 },
+			     &rows, &err), 0);
 	json_decref(rows);
-	ck_assert_int_eq(pw_index_message(rig.x, text, text, &rows, &err), -1);
+	ck_assert_int_eq(pw_index_message(rig.x, NULL, text, text, &rows, &err), -1);
 	free(text);
 }
 END_TEST
@@ -143,7 +146,7 @@ START_TEST(one_message)
 	char name[200];
 
 	five_mails(id);
-	ck_assert_int_eq(pw_index_message(rig.x, ALICE, id[0].s, &row, &err), 0);
+	ck_assert_int_eq(pw_index_message(rig.x, NULL, ALICE, id[0].s, &row, &err), 0);
 	ck_assert_str_eq(sql_str(row, "subject"), "One");
 	ck_assert_str_eq(sql_str(json_object_get(row, "structure"), "subtype"),
 	    "plain");
@@ -158,23 +161,23 @@ START_TEST(one_message)
 		(void)snprintf(name, sizeof(name), forms[i],
 		    sql_str(row, "base"));
 #pragma GCC diagnostic pop
-		ck_assert_int_eq(pw_index_message(rig.x, ALICE, name, &again,
+		ck_assert_int_eq(pw_index_message(rig.x, NULL, ALICE, name, &again,
 				     &err),
 		    0);
 		ck_assert(json_equal(row, again));
 		json_decref(again);
 	}
-	ck_assert_int_eq(pw_index_message(rig.x, "bob@example.test",
+	ck_assert_int_eq(pw_index_message(rig.x, NULL, "bob@example.test",
 			     sql_str(row, "base"), &again, &err),
 	    -1);
 	ck_assert_int_eq(err.code, ENOENT);
 	ck_assert_ptr_null(again);
-	ck_assert_int_eq(pw_index_message(rig.x, "bob@example.test", id[0].s,
+	ck_assert_int_eq(pw_index_message(rig.x, NULL, "bob@example.test", id[0].s,
 			     &again, &err),
 	    -1);
 	json_decref(row);
 	for (size_t i = 0; i < sql_nnasty; i++)
-		ck_assert_int_eq(pw_index_message(rig.x, sql_nasty[i].ptr,
+		ck_assert_int_eq(pw_index_message(rig.x, NULL, sql_nasty[i].ptr,
 				     sql_nasty[i].ptr, &row, &err),
 		    -1);
 }
@@ -186,7 +189,7 @@ START_TEST(decisions)
 	json_t *d;
 
 	five_mails(id);
-	ck_assert_int_eq(pw_index_decision(rig.x, id[3].s, &d, &err), 0);
+	ck_assert_int_eq(pw_index_decision(rig.x, NULL, id[3].s, &d, &err), 0);
 	ck_assert_str_eq(sql_str(d, "id"), id[3].s);
 	ck_assert_str_eq(sql_str(d, "peer"), "192.0.2.1");
 	ck_assert_str_eq(sql_str(d, "action"), "deliver");
@@ -207,13 +210,13 @@ START_TEST(decisions)
 	ck_assert_str_eq(sql_str(r, "fate"), "stored");
 	json_decref(d);
 
-	ck_assert_int_eq(pw_index_decision(rig.x, "<3@example.org>", &d, &err), 0);
+	ck_assert_int_eq(pw_index_decision(rig.x, NULL, "<3@example.org>", &d, &err), 0);
 	ck_assert_str_eq(sql_str(d, "id"), id[3].s);
 	json_decref(d);
-	ck_assert_int_eq(pw_index_decision(rig.x, "3@example.org", &d, &err), 0);
+	ck_assert_int_eq(pw_index_decision(rig.x, NULL, "3@example.org", &d, &err), 0);
 	json_decref(d);
 	for (size_t i = 0; i < sql_nnasty; i++) {
-		ck_assert_int_eq(pw_index_decision(rig.x, sql_nasty[i].ptr, &d,
+		ck_assert_int_eq(pw_index_decision(rig.x, NULL, sql_nasty[i].ptr, &d,
 				     &err),
 		    -1);
 		ck_assert_int_eq(err.code, ENOENT);
@@ -226,7 +229,10 @@ traced(const char *address, int64_t since, int limit)
 {
 	json_t *rows;
 
-	ck_assert_int_eq(pw_index_trace(rig.x, address, since, limit, &rows, &err),
+	ck_assert_int_eq(pw_index_trace(rig.x,
+			     &(struct pw_trace){ .what = address,
+				.since_us = since, .limit = limit },
+			     &rows, &err),
 	    0);
 	size_t n = json_array_size(rows);
 	for (size_t i = 1; i < n; i++)
@@ -277,7 +283,10 @@ START_TEST(traces)
 		ck_assert_uint_eq(traced(sql_nasty[i].ptr, 0, 10000), 0);
 	/* Newest first even when limited. */
 	json_t *rows;
-	ck_assert_int_eq(pw_index_trace(rig.x, ALICE, 0, 1, &rows, &err), 0);
+	ck_assert_int_eq(pw_index_trace(rig.x,
+			     &(struct pw_trace){ .what = ALICE,
+				.since_us = 0, .limit = 1 },
+			     &rows, &err), 0);
 	ck_assert_int_eq(json_integer_value(json_object_get(
 			     json_array_get(rows, 0), "time")),
 	    now - 2 * (int64_t)1000000);
@@ -295,10 +304,11 @@ START_TEST(foreign_rows)
 	    "INSERT INTO decision VALUES (5, 'bcdfghjkbcdfghjk', CAST(x'ff00' "
 	    "AS TEXT), CAST(x'fe' AS TEXT), -1, '', CAST(x'6100' AS TEXT), "
 	    "'', '', -1, '', '', -1, '', 250, '', 9e999, '', -1, "
-	    "'[{\"stage\":', '{\"a\":1}', x'0102030405060708090a')");
+	    "'[{\"stage\":', '{\"a\":1}', x'0102030405060708090a', "
+	    "99, -3, 300, -1, x'ff')");
 	sql_exec(sql_path("decisions.db"),
 	    "INSERT INTO dns VALUES (72623859790382856, 1, x'ffffffff')");
-	ck_assert_int_eq(pw_index_decision(rig.x, "bcdfghjkbcdfghjk", &row, &err),
+	ck_assert_int_eq(pw_index_decision(rig.x, NULL, "bcdfghjkbcdfghjk", &row, &err),
 	    0);
 	ck_assert(json_is_null(json_object_get(row, "evidence")));
 	ck_assert_uint_eq(json_array_size(json_object_get(row, "dns")), 0);
@@ -317,7 +327,7 @@ START_TEST(foreign_rows)
 	ck_assert_str_eq(sql_str(json_array_get(rows, 0), "folder"), "\\xff");
 	ck_assert_str_eq(sql_str(json_array_get(rows, 0), "flags"), "");
 	json_decref(rows);
-	ck_assert_int_eq(pw_index_message(rig.x, "a@b", "x", &row, &err), -1);
+	ck_assert_int_eq(pw_index_message(rig.x, NULL, "a@b", "x", &row, &err), -1);
 }
 END_TEST
 
@@ -332,8 +342,11 @@ START_TEST(without_database)
 	ck_assert_int_eq(pw_index_open(sql_path("none"), &y, &err), 0);
 	ck_assert_int_eq(pw_index_messages(y, &f, &rows, &err), -1);
 	ck_assert_str_ne(err.text, "");
-	ck_assert_int_eq(pw_index_decision(y, "x", &rows, &err), -1);
-	ck_assert_int_eq(pw_index_trace(y, "x", 0, 0, &rows, &err), -1);
+	ck_assert_int_eq(pw_index_decision(y, NULL, "x", &rows, &err), -1);
+	ck_assert_int_eq(pw_index_trace(y,
+			     &(struct pw_trace){ .what = "x",
+				.since_us = 0, .limit = 0 },
+			     &rows, &err), -1);
 	pw_index_close(&y);
 
 	ck_assert_str_eq(found(&f), "");

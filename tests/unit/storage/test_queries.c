@@ -12,7 +12,7 @@
 /* Statements that walk through a table because that is what they are for. */
 static const enum pw_stmt walks[] = { PW_Q_DOMAIN_LIST, PW_Q_MAILBOX_LIST, PW_Q_LISTS_ALL,
 	PW_Q_ALIAS_LIST, PW_Q_USAGE_LOAD, PW_Q_LIST_ALL, PW_Q_FILE_LAST_ID,
-	PW_Q_FIND_LAST, PW_Q_MAILBOX_LIST_DOMAIN, PW_Q_ALIAS_LIST_DOMAIN };
+	PW_Q_FIND_LAST, PW_Q_OLDEST, PW_Q_MAILBOX_LIST_DOMAIN, PW_Q_ALIAS_LIST_DOMAIN };
 
 static const struct pw_db_opts opts = { .write = true,
 	.create = true,

@@ -64,7 +64,7 @@ START_TEST(one_delivery)
 	ck_assert_int_eq(sql_dc("count(*) FROM decision"), 1);
 	ck_assert_int_eq(sql_dc("count(*) FROM rcpt"), 1);
 	ck_assert_int_eq(sql_dc("count(*) FROM filed"), 1);
-	ck_assert_int_eq(sql_dc("count(*) FROM find"), 3);
+	ck_assert_int_eq(sql_dc("count(*) FROM find"), 4);
 	ck_assert(pw_writer_healthy(rig.w));
 }
 END_TEST

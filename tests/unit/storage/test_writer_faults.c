@@ -29,7 +29,7 @@ START_TEST(cuts)
 	(void)pw_writer_cut(rig.w, pw_bytes_of(m.id.s), 120,
 	    PW_LIT("Authentication-Results: us; spf=pass\r\n"));
 	sql_wait(rig.w, pw_writer_cut(rig.w, pw_bytes_of(m.id.s), 7, PW_LIT("x")));
-	ck_assert_int_eq(pw_index_decision(rig.x, m.id.s, &d, &err), 0);
+	ck_assert_int_eq(pw_index_decision(rig.x, NULL, m.id.s, &d, &err), 0);
 	json_t *list = json_object_get(d, "cuts");
 	ck_assert_uint_eq(json_array_size(list), 2);
 	ck_assert_int_eq(json_integer_value(json_object_get(
@@ -66,7 +66,7 @@ START_TEST(old_ones_go)
 	ck_assert_int_eq(sql_dc("count(*) FROM dns"), 1);
 	ck_assert_int_eq(sql_dc("count(*) FROM filed"), 0);
 	/* Kept longer, then nothing goes; shorter, and the rest does. */
-	pw_writer_keep(rig.w, 40ull * 86400 * 1000);
+	pw_writer_keep(rig.w, 40ull * 86400 * 1000, 0, 0);
 	for (int i = 0; i < 100 && sql_dc("count(*) FROM decision") > 0; i++)
 		(void)usleep(50000);
 	ck_assert_int_eq(sql_dc("count(*) FROM decision"), 0);
@@ -113,7 +113,7 @@ START_TEST(dns_once)
 			sql_reopen();
 	}
 	ck_assert_int_eq(sql_dc("count(*) FROM dns"), 5);
-	ck_assert_int_eq(pw_index_decision(rig.x, m.id.s, &d, &err), 0);
+	ck_assert_int_eq(pw_index_decision(rig.x, NULL, m.id.s, &d, &err), 0);
 	json_t *list = json_object_get(d, "dns");
 	ck_assert_uint_eq(json_array_size(list), 5);
 	ck_assert_str_eq(sql_str(json_array_get(list, 4), "name"),
@@ -133,7 +133,7 @@ START_TEST(dns_once)
 	m.dns = dns_set(pool, &e, 5, 60);
 	sql_wait(rig.w, sql_deliver(rig.w, &m));
 	ck_assert_int_eq(sql_dc("count(*) FROM dns"), 10);
-	ck_assert_int_eq(pw_index_decision(rig.x, m.id.s, &d, &err), 0);
+	ck_assert_int_eq(pw_index_decision(rig.x, NULL, m.id.s, &d, &err), 0);
 	ck_assert_uint_eq(json_array_size(json_object_get(d, "dns")), 5);
 	json_decref(d);
 	pw_enc_free(&e);
