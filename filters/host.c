@@ -15,6 +15,9 @@
 #include "filters/registry.h"
 #include "filters/text.h"
 
+/* Questions of one run, at first. */
+#define NEEDS_FIRST 4u
+
 struct pw_ctx {
 	const struct pw_env *env;
 	struct pw_loaded *stage;
@@ -218,6 +221,29 @@ host_meta(struct pw_ctx *c, struct pw_slice block)
 
 /* ---- the world ------------------------------------------------------------- */
 
+/* Room for one more question: the array doubles, since most stages ask one or
+ * two, and what they asked at connect stays as long as the session. */
+static bool
+need_room(struct pw_ctx *c)
+{
+	struct pw_out *o = c->out;
+	size_t n = o->nneed;
+	struct pw_out_need *more;
+
+	if (n == PW_OUT_NEEDS)
+		return false;
+	if (n > 0 && (n < NEEDS_FIRST || (n & (n - 1)) != 0))
+		return true;
+	more = pw_pool_array(c->env->pool, n > 0 ? n * 2 : NEEDS_FIRST,
+	    sizeof(*more));
+	if (more == NULL)
+		return false;
+	if (n > 0)
+		memcpy(more, o->need, n * sizeof(*more));
+	o->need = more;
+	return true;
+}
+
 static void
 add_need(struct pw_ctx *c, const char *name, uint16_t type)
 {
@@ -227,10 +253,7 @@ add_need(struct pw_ctx *c, const char *name, uint16_t type)
 		if (o->need[i].type == type &&
 		    strcmp(o->need[i].name, name) == 0)
 			return;
-	if (o->need == NULL)
-		o->need = pw_pool_array(c->env->pool, PW_OUT_NEEDS,
-		    sizeof(*o->need));
-	if (o->need == NULL || o->nneed == PW_OUT_NEEDS) {
+	if (!need_room(c)) {
 		o->clipped = true;
 		return;
 	}

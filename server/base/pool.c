@@ -15,7 +15,7 @@
 #include "base/log.h"
 
 #define POOL_MAX_DEFAULT ((size_t)64 << 20)
-#define CHUNK_FIRST ((size_t)1024)
+#define CHUNK_FIRST ((size_t)512)
 #define CHUNK_MAX ((size_t)64 << 10)
 #define ALIGN alignof(max_align_t)
 

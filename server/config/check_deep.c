@@ -105,12 +105,9 @@ check_descriptors(const struct pw_config *cfg, struct pw_config_report *r)
 	if (getrlimit(RLIMIT_NOFILE, &lim) != 0 ||
 	    lim.rlim_max == RLIM_INFINITY || need <= lim.rlim_max)
 		return;
-	/* Only root may raise it. */
-	if (geteuid() == 0)
-		return;
 	pw_config_warn(r, "smtp", 0, "max-sessions",
-	    "%lld sessions need more than the %llu descriptors that this user "
-	    "may have; write less, or raise the limit (ulimit -n)",
+	    "%lld sessions need more than the %llu descriptors that a process "
+	    "may have here; write less, or raise the limit (ulimit -n)",
 	    (long long)cfg->smtp.max_sessions,
 	    (unsigned long long)lim.rlim_max);
 }
