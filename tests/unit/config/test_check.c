@@ -307,7 +307,7 @@ START_TEST(deep_as_user)
 		ck_assert_int_eq(seteuid(65534), 0);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &lim), 0);
 	fill_in("warning: t.conf:1: smtp.max-sessions: 10000 sessions need "
-		"more than the 1024 descriptors that this user may have; "
+		"more than the 1024 descriptors that a process may have here; "
 		"write less, or raise the limit (ulimit -n)\n"
 		NO_TLS
 		"t.conf:2: server.state-dir: \"/pw-nowhere/s\" cannot be made "
