@@ -13,14 +13,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "scratch.h"
 #include "storage/sysio.h"
 
 void
 filer_rig_init(struct rig *r)
 {
 	*r = (struct rig){ .loop = NULL };
-	(void)snprintf(r->dir, sizeof(r->dir), "/tmp/pw-filer.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(r->dir));
+	scratch_folder(r->dir, sizeof(r->dir), "pw-filer");
 	(void)snprintf(r->state, sizeof(r->state), "%s/state", r->dir);
 	(void)snprintf(r->mail, sizeof(r->mail), "%s/mail", r->dir);
 	ck_assert_int_eq(mkdir(r->state, 0700), 0);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "scratch.h"
 
 char sql_dir[64];
 
@@ -43,8 +44,7 @@ const size_t sql_nnasty = PW_COUNT(sql_nasty);
 void
 sql_setup(void)
 {
-	(void)snprintf(sql_dir, sizeof(sql_dir), "/tmp/pw-sql.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(sql_dir));
+	scratch_folder(sql_dir, sizeof(sql_dir), "pw-sql");
 }
 
 void

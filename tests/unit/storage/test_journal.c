@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "scratch.h"
 #include "storage/journal.h"
 #include "storage/sysio.h"
 
@@ -26,8 +27,7 @@ static struct pw_err err;
 static void
 setup(void)
 {
-	(void)snprintf(dir, sizeof(dir), "/tmp/pw-journal.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	scratch_folder(dir, sizeof(dir), "pw-journal");
 	state = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "scratch.h"
 #include "storage/folders.h"
 #include "storage/maildir.h"
 
@@ -20,8 +21,7 @@ static int root = -1;
 static void
 setup(void)
 {
-	(void)snprintf(dir, sizeof(dir), "/tmp/pw-maildir.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	scratch_folder(dir, sizeof(dir), "pw-maildir");
 	root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ck_assert_int_ge(root, 0);
 }
