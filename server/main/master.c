@@ -113,9 +113,12 @@ pw_master_stop(struct pw_master *m, int exit_code)
 
 /* ---- signals ----------------------------------------------------------------- */
 
+/* What a process said last is read before its end is. */
 static void
-reap(struct pw_master *m)
+reap(struct pw_defer *d)
 {
+	struct pw_master *m = (struct pw_master *)((char *)d -
+	    offsetof(struct pw_master, reap));
 	int status;
 	pid_t pid;
 
@@ -143,7 +146,7 @@ on_signal(struct pw_io *io, uint32_t ready)
 	while (read(m->signal_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
 		switch (si.ssi_signo) {
 		case SIGCHLD:
-			reap(m);
+			pw_loop_defer(m->loop, &m->reap);
 			break;
 		case SIGHUP:
 			pw_reload(m, 0);
@@ -175,6 +178,7 @@ watch_signals(struct pw_master *m, struct pw_err *err)
 	m->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (m->signal_fd < 0)
 		return pw_err_sys(err, "signalfd");
+	m->reap.cb = reap;
 	return pw_io_add(m->loop, &m->signal_io, m->signal_fd, EPOLLIN,
 	    on_signal);
 }

@@ -76,6 +76,7 @@ struct pw_master {
 	int log_pipe[2];
 	int signal_fd;
 	struct pw_io signal_io;
+	struct pw_defer reap; /* after the frames of this round */
 	struct pw_proc *proc[PW_MAX_PROCS];
 	size_t nproc;
 	bool stopping;

@@ -160,9 +160,17 @@ log: { target = "stderr"; };
         cmd = [self.program("postward"), "-c", self.file]
         if json_out:
             cmd.append("--json")
+        drained = len(self.logged("front.drain")) \
+            if words == ("reload",) and os.path.exists(self.log) else None
         r = subprocess.run(cmd + list(words), input=input, text=True,
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                            timeout=130)
+        if drained is not None and r.returncode == 0:
+            # The old front takes sessions until it hears of it.
+            end = time.monotonic() + 2
+            while len(self.logged("front.drain")) <= drained and \
+                    time.monotonic() < end:
+                time.sleep(0.01)
         if check and r.returncode != 0:
             raise RuntimeError("postward %s: exit %d: %s%s" % (
                 " ".join(words), r.returncode, r.stdout, r.stderr))

@@ -179,7 +179,7 @@ def pipelining(w):
         have = set(text.split("\n")[1:])
         want = {"PIPELINING", "SIZE 52428800", "STARTTLS", "8BITMIME",
                 "SMTPUTF8", "CHUNKING", "ENHANCEDSTATUSCODES", "HELP",
-                "LIMITS RCPTMAX=1000 MAILMAX=100"}
+                "LIMITS RCPTMAX=1000 MAILMAX=100", "PRDR"}
         w.check(have == want, "extensions", str(have ^ want))
         batch = ""
         for n in range(5):
