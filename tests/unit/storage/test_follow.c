@@ -339,7 +339,6 @@ START_TEST(inode_again)
 	start(3600000);
 	expect("/cur/17.M1P1.h:2,S=One;/cur/17.M2P1.h:2,S=Two;"
 	       "/cur/17.M3P1.h:2,S=Six;");
-	/* Moves are looked for. */
 	move("cur/17.M3P1.h:2,S", ".A/cur/17.M3P1.h:2,S");
 	take_away("cur/17.M1P1.h:2,S");
 	take_away("cur/17.M2P1.h:2,S");
@@ -352,7 +351,6 @@ START_TEST(inode_again)
 	    "UPDATE gone SET inode = %llu WHERE base = '17.M1P1.h'",
 	    (unsigned long long)sb.st_ino);
 	sql_exec(sql_path("index.db"), sql);
-	/* Of the same size, and an hour younger. */
 	path_of(path, "tmp/18.M2P1.h");
 	ck_assert_int_eq(stat(path, &sb), 0);
 	(void)snprintf(sql, sizeof(sql),
