@@ -7,6 +7,7 @@ process id that was started here."""
 import json
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -21,10 +22,21 @@ DATA = os.environ.get("POSTWARD_DATA") or os.path.join(SRC, "..", "shared", "dat
 
 
 def free_port():
-    """A TCP port that was free a moment ago."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that is free for TCP and UDP, and that the system gives to no
+    client of a test that runs beside this one."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        low, high = (int(n) for n in f.read().split())
+    ports = range(10000, low) if low > 12000 else range(high + 1, 65536)
+    for _ in range(1000):
+        port = random.SystemRandom().choice(ports or range(10000, 65536))
+        try:
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                with socket.socket(socket.AF_INET, kind) as s:
+                    s.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return port
+    raise RuntimeError("no free port")
 
 
 def wait_for(what, seconds, step=0.05, say="condition"):
